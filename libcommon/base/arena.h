@@ -1,8 +1,8 @@
 /* Memory of one request, message or job: allocate freely, free once.
  *
- * Not thread-safe: an arena belongs to whoever works on the request now. Allocation aborts when memory is
- * gone; sizes from outside must have met their limit before. In sanitizer builds each allocation is its own
- * heap block, so that ASan sees overruns inside what would be one chunk. */
+ * Not thread-safe: an arena belongs to whoever works on the request now. Allocation aborts when
+ * memory is gone; sizes from outside must have met their limit before. In sanitizer builds each
+ * allocation is its own heap block, so that ASan sees overruns inside what would be one chunk. */
 #pragma once
 
 #include <stdarg.h>

@@ -1,7 +1,7 @@
 /* A growing byte buffer with a maximum and a sticky error: append freely, check once at the end.
  *
- * Embedded (init/done) or on the stack with CM_AUTOBUF. The content is always followed by a NUL byte that does
- * not count, so that text can be handed to C functions. Not thread-safe. */
+ * Embedded (init/done) or on the stack with CM_AUTOBUF. The content is always followed by a NUL
+ * byte that does not count, so that text can be handed to C functions. Not thread-safe. */
 #pragma once
 
 #include <stdarg.h>
@@ -13,9 +13,9 @@
 struct cm_buf {
     char *ptr;
     size_t len, cap;
-    size_t max;    /* bytes; appending past it sets failed and changes nothing */
+    size_t max; /* bytes; appending past it sets failed and changes nothing */
     bool failed;
-    bool wipe;     /* secrets: memory is wiped on growth and free */
+    bool wipe; /* secrets: memory is wiped on growth and free */
 };
 
 #define CM_AUTOBUF CM_CLEANUP(cm_buf_done)
@@ -34,7 +34,8 @@ void cm_buf_cstr(struct cm_buf *b, const char *s);
 void cm_buf_char(struct cm_buf *b, char c);
 void cm_buf_printf(struct cm_buf *b, const char *fmt, ...) CM_PRINTF(2, 3);
 void cm_buf_i64(struct cm_buf *b, int64_t v);
-/* Makes room for n bytes behind the content and returns it, or NULL (failed set). Then cm_buf_commit(n'). */
+/* Makes room for n bytes behind the content and returns it, or NULL (failed set). Then
+ * cm_buf_commit(n'). */
 char *cm_buf_reserve(struct cm_buf *b, size_t n);
 void cm_buf_commit(struct cm_buf *b, size_t n);
 void cm_buf_drop_front(struct cm_buf *b, size_t n);

@@ -1,23 +1,25 @@
-/* Language helpers that every file may use: cleanup attributes, ownership hand-over, must-use results. */
+/* Language helpers that every file may use: cleanup attributes, ownership hand-over, must-use
+ * results. */
 #pragma once
 
 #include <stdbool.h>
 #include <stddef.h>
 #include <stdint.h>
 
-#define CM_MUST_USE       __attribute__((warn_unused_result))
-#define CM_PRINTF(f, a)   __attribute__((format(printf, f, a)))
-#define CM_UNUSED         __attribute__((unused))
-#define CM_NORETURN       __attribute__((noreturn))
-#define CM_COUNT_OF(a)    (sizeof(a) / sizeof((a)[0]))
-#define CM_CLEANUP(fn)    __attribute__((cleanup(fn)))
-#define CM_MIN(a, b)      ((a) < (b) ? (a) : (b))
-#define CM_MAX(a, b)      ((a) > (b) ? (a) : (b))
+#define CM_MUST_USE     __attribute__((warn_unused_result))
+#define CM_PRINTF(f, a) __attribute__((format(printf, f, a)))
+#define CM_UNUSED       __attribute__((unused))
+#define CM_NORETURN     __attribute__((noreturn))
+#define CM_COUNT_OF(a)  (sizeof(a) / sizeof((a)[0]))
+#define CM_CLEANUP(fn)  __attribute__((cleanup(fn)))
+#define CM_MIN(a, b)    ((a) < (b) ? (a) : (b))
+#define CM_MAX(a, b)    ((a) > (b) ? (a) : (b))
 
 #define cm_container_of(ptr, type, member) ((type *)(void *)((char *)(ptr)-offsetof(type, member)))
 
-/* CM_AUTO(cm_buf) b = NULL;  declares an owned pointer that frees itself when the scope ends. The type's
- * header says CM_DEFINE_CLEANUP(cm_buf, cm_buf_free) once; the destructor must accept NULL. */
+/* CM_AUTO(cm_buf) b = NULL;  declares an owned pointer that frees itself when the scope ends. The
+ * type's header says CM_DEFINE_CLEANUP(cm_buf, cm_buf_free) once; the destructor must accept NULL.
+ */
 #define CM_AUTO(type) CM_CLEANUP(type##_cleanup) struct type *
 #define CM_DEFINE_CLEANUP(type, free_fn)                                                           \
     static inline CM_UNUSED void type##_cleanup(struct type **p)                                   \
@@ -60,8 +62,8 @@ void cm_cleanup_fd(int *fd);
     } while (0)
 CM_NORETURN void cm_assert_fail(const char *cond, const char *file, int line);
 
-/* Allocation that aborts when memory is gone: for small internal sizes only. Sizes from outside meet a
- * limit first. cm_xrealloc_array checks the multiplication. */
+/* Allocation that aborts when memory is gone: for small internal sizes only. Sizes from outside
+ * meet a limit first. cm_xrealloc_array checks the multiplication. */
 void *cm_xmalloc(size_t n);
 void *cm_xcalloc(size_t count, size_t size);
 void *cm_xrealloc_array(void *p, size_t count, size_t size);

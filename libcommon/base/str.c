@@ -24,7 +24,8 @@ bool cm_str_starts(struct cm_str s, struct cm_str prefix)
 
 bool cm_str_starts_nocase(struct cm_str s, struct cm_str prefix)
 {
-    return s.len >= prefix.len && (prefix.len == 0 || strncasecmp(s.ptr, prefix.ptr, prefix.len) == 0);
+    return s.len >= prefix.len &&
+           (prefix.len == 0 || strncasecmp(s.ptr, prefix.ptr, prefix.len) == 0);
 }
 
 bool cm_str_ends(struct cm_str s, struct cm_str suffix)
@@ -152,7 +153,8 @@ bool cm_str_is_utf8(struct cm_str s)
 
 uint64_t cm_str_hash(struct cm_str s)
 {
-    uint64_t h = 1469598103934665603u; /* FNV-1a; tables that hold outside keys are bounded by their owners */
+    uint64_t h = 1469598103934665603u; /* FNV-1a; tables that hold outside keys are bounded by their
+                                          owners */
     for (size_t i = 0; i < s.len; i++)
         h = (h ^ (unsigned char)s.ptr[i]) * 1099511628211u;
     return h ^ h >> 29;

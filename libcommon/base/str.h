@@ -45,9 +45,9 @@ ptrdiff_t cm_str_find(struct cm_str s, char c);
 ptrdiff_t cm_str_find_last(struct cm_str s, char c);
 bool cm_str_contains(struct cm_str s, struct cm_str needle);
 struct cm_str cm_str_sub(struct cm_str s, size_t from, size_t len); /* clamped */
-struct cm_str cm_str_trim(struct cm_str s);                        /* ASCII white space */
-/* Splits at the first sep: *head gets what is before it, the result is what is after. Without sep, *head is
- * all of s and the result is empty with ptr NULL. */
+struct cm_str cm_str_trim(struct cm_str s);                         /* ASCII white space */
+/* Splits at the first sep: *head gets what is before it, the result is what is after. Without sep,
+ * *head is all of s and the result is empty with ptr NULL. */
 struct cm_str cm_str_split(struct cm_str s, char sep, struct cm_str *head);
 /* Parses all of s as a decimal integer. */
 CM_MUST_USE bool cm_str_to_i64(struct cm_str s, int64_t *ret);

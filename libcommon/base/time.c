@@ -17,7 +17,8 @@ cm_usec cm_monotonic_now(void)
     return ts.tv_sec * CM_SECOND + ts.tv_nsec / 1000;
 }
 
-/* Days since 1970-01-01 of a proleptic Gregorian date, and back (era arithmetic on 400-year cycles). */
+/* Days since 1970-01-01 of a proleptic Gregorian date, and back (era arithmetic on 400-year
+ * cycles). */
 static int64_t days_from_civil(int64_t y, unsigned m, unsigned d)
 {
     y -= m <= 2;
@@ -134,8 +135,8 @@ bool cm_time_parse(struct cm_str s, struct cm_time *ret)
             return false;
         int sign = *p++ == '-' ? -1 : 1;
         unsigned oh, om;
-        if (!take_digits(&p, end, 2, &oh) || !take_char(&p, end, ":") || !take_digits(&p, end, 2, &om) ||
-            oh > 23 || om > 59)
+        if (!take_digits(&p, end, 2, &oh) || !take_char(&p, end, ":") ||
+            !take_digits(&p, end, 2, &om) || oh > 23 || om > 59)
             return false;
         offset = sign * (int64_t)(oh * 60 + om) * 60;
     }

@@ -13,8 +13,8 @@ typedef int64_t cm_usec; /* a duration, or an instant of a clock that its name s
 #define CM_HOUR   (60 * CM_MINUTE)
 #define CM_DAY    (24 * CM_HOUR)
 
-/* An instant: microseconds since 1970-01-01 UTC. CM_TIME_ZERO is Go's zero time, 0001-01-01T00:00:00Z,
- * which clients of the API read as "never". */
+/* An instant: microseconds since 1970-01-01 UTC. CM_TIME_ZERO is Go's zero time,
+ * 0001-01-01T00:00:00Z, which clients of the API read as "never". */
 struct cm_time {
     int64_t us;
 };

@@ -45,7 +45,8 @@ static struct posted *queue_take(struct cm_loop *l)
 
 static void queue_run(struct cm_loop *l)
 {
-    /* What runs may post again; that waits for the next turn, so that a busy poster cannot starve the sockets. */
+    /* What runs may post again; that waits for the next turn, so that a busy poster cannot starve
+     * the sockets. */
     for (struct posted *p = queue_take(l), *next; p; p = next) {
         next = p->next;
         p->fn(p->arg);
@@ -57,7 +58,8 @@ static void on_wake(evutil_socket_t fd, short what, void *ctx)
 {
     (void)what;
     uint64_t n;
-    cm_ignore(read(fd, &n, sizeof(n)) < 0, "an empty eventfd only means that somebody else drained it");
+    cm_ignore(read(fd, &n, sizeof(n)) < 0,
+              "an empty eventfd only means that somebody else drained it");
     queue_run(ctx);
 }
 
@@ -249,7 +251,8 @@ void cm_watch_start(struct cm_watch *w, struct cm_loop *l, int fd, bool for_writ
 {
     w->fn = fn;
     w->ctx = ctx;
-    w->ev = event_new(l->base, fd, (short)((for_write ? EV_WRITE : EV_READ) | EV_PERSIST), on_watch, w);
+    w->ev =
+        event_new(l->base, fd, (short)((for_write ? EV_WRITE : EV_READ) | EV_PERSIST), on_watch, w);
     cm_assert(w->ev && event_add(w->ev, NULL) == 0);
 }
 

@@ -1,7 +1,9 @@
-/* An event loop and the thread that runs it; timers, watched descriptors, signals, and the bridge from other
- * threads. Everything that lives on a loop is touched on its thread only; cm_loop_post is the one way in.
+/* An event loop and the thread that runs it; timers, watched descriptors, signals, and the bridge
+ * from other threads. Everything that lives on a loop is touched on its thread only; cm_loop_post
+ * is the one way in.
  *
- * Callbacks never run inside the call that set them up, and after a stop or free they do not run at all. */
+ * Callbacks never run inside the call that set them up, and after a stop or free they do not run at
+ * all. */
 #pragma once
 
 #include "base/defs.h"
@@ -20,18 +22,20 @@ struct cm_loop *cm_loop_new(void);
 void cm_loop_free(struct cm_loop *l); /* after its thread has ended */
 CM_DEFINE_CLEANUP(cm_loop, cm_loop_free)
 
-void cm_loop_run(struct cm_loop *l);      /* on the calling thread, until cm_loop_stop */
-void cm_loop_stop(struct cm_loop *l);     /* any thread */
+void cm_loop_run(struct cm_loop *l);  /* on the calling thread, until cm_loop_stop */
+void cm_loop_stop(struct cm_loop *l); /* any thread */
 enum cm_code cm_loop_thread_start(struct cm_loop *l, const char *name, struct cm_err *err);
 void cm_loop_thread_join(struct cm_loop *l); /* stops the loop and waits for its thread */
-/* One turn: handles what is ready, waits at most timeout. For tests and programs that drive the loop by hand. */
+/* One turn: handles what is ready, waits at most timeout. For tests and programs that drive the
+ * loop by hand. */
 void cm_loop_turn(struct cm_loop *l, cm_usec timeout);
 
-bool cm_loop_here(const struct cm_loop *l); /* is this the loop's thread (or is it not running yet)? */
+bool cm_loop_here(
+    const struct cm_loop *l); /* is this the loop's thread (or is it not running yet)? */
 #define CM_ON_LOOP(l) cm_assert(cm_loop_here(l))
 
-/* Runs fn(arg) on the loop's thread, in order of posting, never before the call has returned. Any thread. What
- * is posted and not yet run when the loop is freed is run by cm_loop_free. */
+/* Runs fn(arg) on the loop's thread, in order of posting, never before the call has returned. Any
+ * thread. What is posted and not yet run when the loop is freed is run by cm_loop_free. */
 void cm_loop_post(struct cm_loop *l, void (*fn)(void *), void *arg);
 
 /* For folders loop/ and net/ only. */

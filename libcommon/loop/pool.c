@@ -117,8 +117,8 @@ enum cm_code cm_pool_submit(struct cm_pool *p, struct cm_task *t, struct cm_err 
     }
     pthread_mutex_unlock(&p->lock);
     if (full)
-        return cm_err_set(err, CM_UNAVAILABLE, "the server is busy: %zu requests are waiting already",
-                          p->cfg.queue_max);
+        return cm_err_set(err, CM_UNAVAILABLE,
+                          "the server is busy: %zu requests are waiting already", p->cfg.queue_max);
     return CM_OK;
 }
 

@@ -15,7 +15,7 @@
 #include <openssl/ssl.h>
 
 /* Bytes per read and write call; libevent's default of 16 KiB costs a third of the throughput. */
-#define IO_CHUNK ((size_t)256 * 1024)
+#define IO_CHUNK      ((size_t)256 * 1024)
 #define NOTSENT_LOWAT (128 * 1024)
 
 struct sock {
@@ -50,7 +50,8 @@ static void half_close(struct sock *k)
     k->finish_pending = false;
     if (k->ssl) {
         ERR_clear_error();
-        cm_ignore(SSL_shutdown(k->ssl) < 0, "the peer may be gone; nothing more is sent either way");
+        cm_ignore(SSL_shutdown(k->ssl) < 0,
+                  "the peer may be gone; nothing more is sent either way");
     } else {
         shutdown(bufferevent_getfd(k->bev), SHUT_WR);
     }
@@ -74,7 +75,8 @@ static void on_event(struct bufferevent *bev, short what, void *ctx)
         fill_input(k);
     bool handshaking = k->ssl && !SSL_is_init_finished(k->ssl);
     if (what & BEV_EVENT_EOF && !handshaking) {
-        /* Not knowing whether the peer has only half closed, we go on writing until a write fails. */
+        /* Not knowing whether the peer has only half closed, we go on writing until a write fails.
+         */
         bufferevent_disable(bev, EV_READ);
         cm_stream_notify(&k->s, CM_STREAM_EOF);
         return;
@@ -84,7 +86,8 @@ static void on_event(struct bufferevent *bev, short what, void *ctx)
     if (e) {
         char text[160];
         ERR_error_string_n(e, text, sizeof(text));
-        cm_err_set(&err, CM_PROTOCOL, "TLS: %s", ERR_reason_error_string(e) ? ERR_reason_error_string(e) : text);
+        cm_err_set(&err, CM_PROTOCOL, "TLS: %s",
+                   ERR_reason_error_string(e) ? ERR_reason_error_string(e) : text);
         while (bufferevent_get_openssl_error(bev)) {
         }
     } else if (handshaking) {
@@ -141,7 +144,8 @@ static void sock_close(struct cm_stream *s)
     cm_loop_post(s->loop, free_later, k);
 }
 
-static const struct cm_stream_ops sock_ops = {sock_send, sock_unsent, sock_consumed, sock_finish, sock_close};
+static const struct cm_stream_ops sock_ops = {sock_send, sock_unsent, sock_consumed, sock_finish,
+                                              sock_close};
 
 void cm_sock_tune(int fd)
 {
@@ -172,7 +176,8 @@ static void attach(struct sock *k, int fd, struct ssl_st *ssl, enum bufferevent_
     bufferevent_enable(k->bev, EV_READ | EV_WRITE);
 }
 
-struct cm_stream *cm_sock_stream_new(struct cm_loop *loop, int fd, struct ssl_st *ssl, bool accepting)
+struct cm_stream *cm_sock_stream_new(struct cm_loop *loop, int fd, struct ssl_st *ssl,
+                                     bool accepting)
 {
     struct sock *k = cm_xcalloc(1, sizeof(*k));
     cm_stream_init(&k->s, &sock_ops, loop);
@@ -212,8 +217,8 @@ static void on_arrival(void *arg)
     cm_free(m);
 }
 
-void cm_sock_stream_move(struct cm_stream *s, struct cm_loop *to, void (*ready)(struct cm_stream *s, void *ctx),
-                         void *ctx)
+void cm_sock_stream_move(struct cm_stream *s, struct cm_loop *to,
+                         void (*ready)(struct cm_stream *s, void *ctx), void *ctx)
 {
     CM_ON_LOOP(s->loop);
     struct sock *k = sock_of(s);
@@ -222,7 +227,8 @@ void cm_sock_stream_move(struct cm_stream *s, struct cm_loop *to, void (*ready)(
     cm_assert(m->unsent);
     fill_input(k);
     evbuffer_add_buffer(m->unsent, bufferevent_get_output(k->bev));
-    /* The bufferevent closes what it owns when freed, so the new one gets a duplicate; an SSL is shared by count. */
+    /* The bufferevent closes what it owns when freed, so the new one gets a duplicate; an SSL is
+     * shared by count. */
     m->fd = dup(bufferevent_getfd(k->bev));
     cm_assert(m->fd >= 0);
     if (k->ssl) {

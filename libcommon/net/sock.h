@@ -5,18 +5,22 @@
 
 struct ssl_st;
 
-/* Takes fd (made non-blocking) and, when not NULL, ssl, whose handshake is done here: as the server when accepting.
- * Data and failures arrive through the callback; a failed handshake is CM_STREAM_FAILED with the reason. */
-struct cm_stream *cm_sock_stream_new(struct cm_loop *loop, int fd, struct ssl_st *ssl, bool accepting);
+/* Takes fd (made non-blocking) and, when not NULL, ssl, whose handshake is done here: as the server
+ * when accepting. Data and failures arrive through the callback; a failed handshake is
+ * CM_STREAM_FAILED with the reason. */
+struct cm_stream *cm_sock_stream_new(struct cm_loop *loop, int fd, struct ssl_st *ssl,
+                                     bool accepting);
 
 /* The descriptor, borrowed; -1 once the stream has failed. */
 int cm_sock_stream_fd(const struct cm_stream *s);
 struct ssl_st *cm_sock_stream_ssl(const struct cm_stream *s); /* borrowed, or NULL */
 
-/* Moves the stream to another loop together with its unread input: the callback is cleared here, then
- * ready(stream, ctx) runs on the other loop, where a new callback may be set. The old pointer is invalid at once. */
-void cm_sock_stream_move(struct cm_stream *s, struct cm_loop *to, void (*ready)(struct cm_stream *s, void *ctx),
-                         void *ctx);
+/* Moves the stream to another loop together with its unread input: the callback is cleared here,
+ * then ready(stream, ctx) runs on the other loop, where a new callback may be set. The old pointer
+ * is invalid at once. */
+void cm_sock_stream_move(struct cm_stream *s, struct cm_loop *to,
+                         void (*ready)(struct cm_stream *s, void *ctx), void *ctx);
 
-/* Keepalive, no Nagle, and a short kernel send queue so that a keystroke is not queued behind bulk data. */
+/* Keepalive, no Nagle, and a short kernel send queue so that a keystroke is not queued behind bulk
+ * data. */
 void cm_sock_tune(int fd);

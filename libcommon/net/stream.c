@@ -101,7 +101,8 @@ void cm_stream_fail(struct cm_stream *s, const struct cm_err *err)
     cm_stream_notify(s, CM_STREAM_FAILED);
 }
 
-/* Splice: each side's callback moves its input to the other side unless that one has too much unsent. */
+/* Splice: each side's callback moves its input to the other side unless that one has too much
+ * unsent. */
 
 struct cm_splice {
     struct cm_stream *end[2];
@@ -162,7 +163,8 @@ static void on_splice(struct cm_stream *s, enum cm_stream_event ev, void *ctx)
         splice_end(p, true);
         return;
     }
-    if (p->ended[0] && p->ended[1] && cm_stream_unsent(p->end[0]) == 0 && cm_stream_unsent(p->end[1]) == 0)
+    if (p->ended[0] && p->ended[1] && cm_stream_unsent(p->end[0]) == 0 &&
+        cm_stream_unsent(p->end[1]) == 0)
         splice_end(p, true);
 }
 
@@ -178,7 +180,8 @@ static void splice_kick(void *arg)
     }
 }
 
-struct cm_splice *cm_splice_new(struct cm_stream *a, struct cm_stream *b, cm_splice_done_fn done, void *ctx)
+struct cm_splice *cm_splice_new(struct cm_stream *a, struct cm_stream *b, cm_splice_done_fn done,
+                                void *ctx)
 {
     cm_assert(a->loop == b->loop);
     struct cm_splice *p = cm_xcalloc(1, sizeof(*p));

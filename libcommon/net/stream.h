@@ -1,13 +1,14 @@
-/* A stream of bytes in both directions, whatever carries it: a TCP or unix socket, TLS, a WebSocket, one stream
- * of an HTTP/2 tunnel, a resumable carrier. All layers of a client session are streams upon streams.
+/* A stream of bytes in both directions, whatever carries it: a TCP or unix socket, TLS, a
+ * WebSocket, one stream of an HTTP/2 tunnel, a resumable carrier. All layers of a client session
+ * are streams upon streams.
  *
- * A stream belongs to one loop. Its owner sets a callback and reads from cm_stream_input(), a buffer that the
- * stream fills; it says how much it has taken with cm_stream_consumed(), which opens the window again. What is
- * sent is queued without a copy where possible; a sender that minds memory stops while cm_stream_unsent() is over
- * its limit and goes on at CM_STREAM_DRAINED.
+ * A stream belongs to one loop. Its owner sets a callback and reads from cm_stream_input(), a
+ * buffer that the stream fills; it says how much it has taken with cm_stream_consumed(), which
+ * opens the window again. What is sent is queued without a copy where possible; a sender that minds
+ * memory stops while cm_stream_unsent() is over its limit and goes on at CM_STREAM_DRAINED.
  *
- * The callback never runs inside a call that its owner makes, and never after cm_stream_close, which may be
- * called from within the callback. */
+ * The callback never runs inside a call that its owner makes, and never after cm_stream_close,
+ * which may be called from within the callback. */
 #pragma once
 
 #include "base/err.h"
@@ -18,22 +19,26 @@ struct evbuffer;
 
 enum cm_stream_event {
     CM_STREAM_DATA,    /* input has grown */
-    CM_STREAM_DRAINED, /* unsent has fallen to CM_STREAM_LOW or below, or to 0: may come more often than needed */
-    CM_STREAM_EOF,     /* the peer sends no more; input may still hold bytes. Sending is still possible */
-    CM_STREAM_FAILED,  /* broken: see cm_stream_err(); input may still hold bytes. Only close is left to do */
+    CM_STREAM_DRAINED, /* unsent has fallen to CM_STREAM_LOW or below, or to 0: may come more often
+                          than needed */
+    CM_STREAM_EOF, /* the peer sends no more; input may still hold bytes. Sending is still possible
+                    */
+    CM_STREAM_FAILED, /* broken: see cm_stream_err(); input may still hold bytes. Only close is left
+                         to do */
 };
 typedef void (*cm_stream_fn)(struct cm_stream *s, enum cm_stream_event ev, void *ctx);
 
-#define CM_STREAM_LOW  ((size_t)64 * 1024)
-#define CM_STREAM_HIGH ((size_t)256 * 1024) /* input is not filled beyond about this; a fair limit for unsent too */
+#define CM_STREAM_LOW ((size_t)64 * 1024)
+#define CM_STREAM_HIGH                                                                             \
+    ((size_t)256 * 1024) /* input is not filled beyond about this; a fair limit for unsent too */
 
 /* What an implementation provides. Implementations embed struct cm_stream first. */
 struct cm_stream_ops {
     void (*send)(struct cm_stream *s, struct evbuffer *data); /* moves all bytes out of data */
     size_t (*unsent)(const struct cm_stream *s);
-    void (*consumed)(struct cm_stream *s, size_t n);          /* may be NULL */
+    void (*consumed)(struct cm_stream *s, size_t n); /* may be NULL */
     void (*finish)(struct cm_stream *s);
-    void (*close)(struct cm_stream *s);   /* flushes nothing; frees later, on the loop */
+    void (*close)(struct cm_stream *s); /* flushes nothing; frees later, on the loop */
 };
 
 struct cm_stream {
@@ -68,13 +73,15 @@ size_t cm_stream_read(struct cm_stream *s, void *out, size_t max);
 void cm_stream_init(struct cm_stream *s, const struct cm_stream_ops *ops, struct cm_loop *loop);
 void cm_stream_done(struct cm_stream *s);
 void cm_stream_notify(struct cm_stream *s, enum cm_stream_event ev);
-void cm_stream_fail(struct cm_stream *s, const struct cm_err *err); /* sets err and notifies FAILED, once */
+void cm_stream_fail(struct cm_stream *s,
+                    const struct cm_err *err); /* sets err and notifies FAILED, once */
 
-/* Joins two streams of the same loop: bytes flow both ways with backpressure, half closes are passed on. Takes both;
- * closes both when both directions have ended or either side fails, then calls done (may be NULL) with the bytes
- * moved. idle_timeout 0: none. */
+/* Joins two streams of the same loop: bytes flow both ways with backpressure, half closes are
+ * passed on. Takes both; closes both when both directions have ended or either side fails, then
+ * calls done (may be NULL) with the bytes moved. idle_timeout 0: none. */
 typedef void (*cm_splice_done_fn)(void *ctx, uint64_t a_to_b, uint64_t b_to_a);
 struct cm_splice;
-struct cm_splice *cm_splice_new(struct cm_stream *a, struct cm_stream *b, cm_splice_done_fn done, void *ctx);
+struct cm_splice *cm_splice_new(struct cm_stream *a, struct cm_stream *b, cm_splice_done_fn done,
+                                void *ctx);
 /* Ends it now: closes both, done is not called. */
 void cm_splice_abort(struct cm_splice *p);

@@ -9,7 +9,8 @@
 
 #define LINE_MAX_BYTES 8192
 
-/* The one piece of state that a process may keep globally: written once at start, read everywhere. */
+/* The one piece of state that a process may keep globally: written once at start, read everywhere.
+ */
 static const char *log_name = "coder";
 static atomic_int log_level = CM_LOG_INFO;
 static enum cm_log_format log_format = CM_LOG_TEXT;
@@ -80,7 +81,8 @@ static void put_value(struct cm_buf *b, const struct cm_log_field *f, bool json)
         cm_buf_str(b, s);
 }
 
-void cm_log_write(enum cm_log_level level, const char *msg, const struct cm_log_field *fields, size_t n)
+void cm_log_write(enum cm_log_level level, const char *msg, const struct cm_log_field *fields,
+                  size_t n)
 {
     CM_AUTOBUF struct cm_buf b = CM_BUF_INIT(LINE_MAX_BYTES);
     char now[CM_TIME_TEXT];
@@ -102,6 +104,7 @@ void cm_log_write(enum cm_log_level level, const char *msg, const struct cm_log_
     b.max += 4;
     cm_buf_cstr(&b, json ? "}\n" : "\n");
     int saved = errno;
-    cm_ignore(write(STDERR_FILENO, b.ptr, b.len) < 0, "a log that cannot be written cannot be reported");
+    cm_ignore(write(STDERR_FILENO, b.ptr, b.len) < 0,
+              "a log that cannot be written cannot be reported");
     errno = saved;
 }

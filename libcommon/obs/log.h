@@ -1,7 +1,9 @@
-/* Structured log: one line per event, a constant message and typed fields, whose names come from log_fields.h.
+/* Structured log: one line per event, a constant message and typed fields, whose names come from
+ * log_fields.h.
  *
- * Lines go to stderr, as text (time level name: message key=value) or as JSON objects. The level is the
- * process's own, set once at start. Thread-safe; each line is one write(2). Secrets have no field type. */
+ * Lines go to stderr, as text (time level name: message key=value) or as JSON objects. The level is
+ * the process's own, set once at start. Thread-safe; each line is one write(2). Secrets have no
+ * field type. */
 #pragma once
 
 #include "base/err.h"
@@ -26,13 +28,16 @@ struct cm_log_field {
     };
 };
 
-#define CM_F_STR(key_, s)  ((struct cm_log_field){.key = #key_, .type = CM_LF_STR, .str = (s)})
-#define CM_F_CSTR(key_, s) ((struct cm_log_field){.key = #key_, .type = CM_LF_STR, .str = cm_str(s)})
-#define CM_F_INT(key_, v)  ((struct cm_log_field){.key = #key_, .type = CM_LF_INT, .i64 = (int64_t)(v)})
+#define CM_F_STR(key_, s) ((struct cm_log_field){.key = #key_, .type = CM_LF_STR, .str = (s)})
+#define CM_F_CSTR(key_, s)                                                                         \
+    ((struct cm_log_field){.key = #key_, .type = CM_LF_STR, .str = cm_str(s)})
+#define CM_F_INT(key_, v)                                                                          \
+    ((struct cm_log_field){.key = #key_, .type = CM_LF_INT, .i64 = (int64_t)(v)})
 #define CM_F_UUID(key_, u) ((struct cm_log_field){.key = #key_, .type = CM_LF_UUID, .uuid = (u)})
 #define CM_F_ERR(e)        ((struct cm_log_field){.key = "error", .type = CM_LF_ERR, .err = (e)})
 
-void cm_log_write(enum cm_log_level level, const char *msg, const struct cm_log_field *fields, size_t n);
+void cm_log_write(enum cm_log_level level, const char *msg, const struct cm_log_field *fields,
+                  size_t n);
 
 #define CM_LOG_(level, msg, ...)                                                                   \
     do {                                                                                           \

@@ -1,0 +1,513 @@
+#include "net/http/server.h"
+
+#include <errno.h>
+#include <fcntl.h>
+#include <netdb.h>
+#include <netinet/in.h>
+#include <pthread.h>
+#include <stdatomic.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <sys/socket.h>
+#include <unistd.h>
+
+#include <event2/buffer.h>
+#include <event2/listener.h>
+#include <http_parser.h>
+#include <openssl/ssl.h>
+
+#include "base/buf.h"
+#include "net/http/server_priv.h"
+#include "net/sock.h"
+#include "obs/log.h"
+
+static void on_stream(struct cm_stream *s, enum cm_stream_event ev, void *ctx);
+static void conn_read(struct cm_http_conn *c);
+
+static void arm(struct cm_http_conn *c, cm_usec d)
+{
+    cm_timer_start(&c->timer, d);
+}
+
+static void conn_free(void *arg)
+{
+    struct cm_http_conn *c = arg;
+    cm_timer_done(&c->timer);
+    cm_free(c);
+}
+
+static void conn_close(struct cm_http_conn *c)
+{
+    if (c->state == CONN_CLOSED)
+        return;
+    c->state = CONN_CLOSED;
+    cm_timer_stop(&c->timer);
+    pthread_mutex_lock(&c->server->lock);
+    cm_list_unlink(&c->link);
+    pthread_mutex_unlock(&c->server->lock);
+    c->server->n_conns--;
+    cm_stream_close(c->stream);
+    c->stream = NULL;
+    if (c->req) {
+        c->req->conn = NULL;
+        if (c->handling && c->req->on_gone)
+            c->req->on_gone(c->req);
+        else if (!c->handling)
+            http_req_free(c->req); /* half received: nobody else knows it */
+        c->req = NULL;
+    }
+    cm_loop_post(c->loop, conn_free, c);
+}
+
+static void on_timer(void *ctx)
+{
+    struct cm_http_conn *c = ctx;
+    if (c->handling && c->stream && cm_stream_unsent(c->stream) == 0) {
+        arm(c, MOVE_TIMEOUT); /* the application takes its time; that is its own business */
+        return;
+    }
+    if (c->stream && cm_stream_unsent(c->stream) && cm_stream_unsent(c->stream) != c->unsent_seen) {
+        c->unsent_seen = cm_stream_unsent(c->stream);
+        arm(c, MOVE_TIMEOUT);
+        return;
+    }
+    if (c->state == CONN_HEAD && c->head_started) {
+        http_answer_error(c, 408, "The request was not complete in time.");
+        return;
+    }
+    conn_close(c);
+}
+
+static struct cm_http_req *req_new(struct cm_http_conn *c)
+{
+    struct cm_arena *a = cm_arena_new();
+    struct cm_http_req *r = CM_NEW(a, struct cm_http_req);
+    r->arena = a;
+    r->conn = c;
+    r->loop = c->loop;
+    r->spool_fd = -1;
+    r->body_max = BODY_MAX_DEFAULT;
+    r->tls = c->server->cfg.tls != NULL;
+    memcpy(r->peer, c->peer, sizeof(r->peer));
+    return r;
+}
+
+/* Body bytes, from the parser. */
+static int on_body(http_parser *p, const char *at, size_t len)
+{
+    struct cm_http_conn *c = p->data;
+    struct cm_http_req *r = c->req;
+    r->body_len += len;
+    if (c->discard)
+        return 0;
+    if (r->body_len > r->body_max) {
+        c->too_large = true;
+        return 1;
+    }
+    if (r->spool_fd >= 0) {
+        while (len) {
+            ssize_t n = write(r->spool_fd, at, len);
+            if (n < 0 && errno == EINTR)
+                continue;
+            if (n <= 0) {
+                c->spool_errno = n < 0 ? errno : ENOSPC;
+                return 1;
+            }
+            at += n;
+            len -= (size_t)n;
+        }
+    } else {
+        cm_buf_append(&c->body, at, len);
+    }
+    return 0;
+}
+
+static int on_complete(http_parser *p)
+{
+    struct cm_http_conn *c = p->data;
+    c->complete = true;
+    http_parser_pause(p, 1);
+    return 0;
+}
+
+static int on_headers_complete(http_parser *p)
+{
+    struct cm_http_conn *c = p->data;
+    return c->req->head.upgrade ? 2 : 0; /* 2: no body follows, leave the rest of the bytes alone */
+}
+
+static const http_parser_settings body_settings = {.on_headers_complete = on_headers_complete,
+                                                   .on_body = on_body,
+                                                   .on_message_complete = on_complete};
+
+static void request_complete(struct cm_http_conn *c)
+{
+    struct cm_http_req *r = c->req;
+    c->handling = true;
+    c->state = CONN_ANSWER;
+    if (c->body.len) {
+        char *text = cm_buf_take(&c->body);
+        r->body = cm_str_n(text, (size_t)r->body_len);
+        cm_arena_defer(r->arena, cm_free, text);
+    }
+    if (r->spool_fd >= 0)
+        cm_ignore(lseek(r->spool_fd, 0, SEEK_SET) < 0, "a fresh regular file seeks");
+    arm(c, MOVE_TIMEOUT);
+    c->server->cfg.app.on_request(r, c->server->cfg.app.ctx);
+}
+
+static void spool_error(struct cm_http_conn *c, int e)
+{
+    char text[128];
+    const char *why = strerror_r(e, text, sizeof(text));
+    CM_ERROR("cannot keep a request body on disk", CM_F_CSTR(error, why),
+             CM_F_CSTR(path, c->server->cfg.spool_dir));
+    http_answer_error(
+        c, 503,
+        "The server has no disk space for this request. Ask its administrator to make room.");
+}
+
+static bool spool_open(struct cm_http_conn *c)
+{
+    CM_AUTOFREE char *path = cm_xasprintf("%s/body-XXXXXX", c->server->cfg.spool_dir);
+    int fd = mkostemp(path, O_CLOEXEC);
+    if (fd < 0) {
+        spool_error(c, errno);
+        return false;
+    }
+    unlink(path);
+    c->req->spool_fd = fd;
+    return true;
+}
+
+/* The head is in: parse it, ask the application, start on the body. False when the connection has
+ * been answered. */
+static bool head_complete(struct cm_http_conn *c, size_t head_len)
+{
+    struct evbuffer *in = cm_stream_input(c->stream);
+    struct cm_http_req *r = req_new(c);
+    c->req = r;
+    char *text = cm_arena_alloc(r->arena, head_len + 1);
+    cm_assert(evbuffer_remove(in, text, head_len) == (int)head_len);
+    cm_stream_consumed(c->stream, head_len);
+    c->head_started = false;
+    c->scanned = 0;
+    r->started = cm_monotonic_now();
+    struct cm_err err;
+    if (cm_http_head_parse(r->arena, cm_str_n(text, head_len), &r->head, &err) != CM_OK) {
+        http_answer_error(c, 400, err.text);
+        return false;
+    }
+    c->state = CONN_BODY;
+    c->keep_alive = r->head.keep_alive && !c->server->draining;
+    c->complete = c->too_large = c->discard = false;
+    c->spool_errno = 0;
+    cm_buf_done(&c->body);
+    c->handling = true;
+    c->server->cfg.app.on_head(r, c->server->cfg.app.ctx);
+    if (c->state != CONN_BODY || c->req != r)
+        return false; /* answered or upgraded */
+    c->handling = false;
+    if (r->head.content_length != UINT64_MAX && r->head.content_length > r->body_max) {
+        http_answer_error(c, 413, "The request body is larger than this endpoint accepts.");
+        return false;
+    }
+    c->body = CM_BUF_INIT(r->body_max);
+    if (r->spool && r->head.has_body && !spool_open(c))
+        return false;
+    http_parser_init(&c->parser, HTTP_REQUEST);
+    c->parser.data = c;
+    cm_ignore(http_parser_execute(&c->parser, &body_settings, text, head_len) != head_len,
+              "it was parsed once already");
+    if (r->head.has_body && cm_http_header_has(&r->head, "expect", "100-continue"))
+        cm_stream_write(c->stream, "HTTP/1.1 100 Continue\r\n\r\n", 25);
+    return true;
+}
+
+static void read_body(struct cm_http_conn *c)
+{
+    struct evbuffer *in = cm_stream_input(c->stream);
+    while (!c->complete) {
+        struct evbuffer_iovec v;
+        if (evbuffer_peek(in, -1, NULL, &v, 1) < 1 || v.iov_len == 0)
+            break;
+        size_t n = http_parser_execute(&c->parser, &body_settings, v.iov_base, v.iov_len);
+        enum http_errno e = HTTP_PARSER_ERRNO(&c->parser);
+        evbuffer_drain(in, n);
+        cm_stream_consumed(c->stream, n);
+        if (c->too_large) {
+            http_answer_error(c, 413, "The request body is larger than this endpoint accepts.");
+            return;
+        }
+        if (c->spool_errno) {
+            spool_error(c, c->spool_errno);
+            return;
+        }
+        if (e != HPE_OK && e != HPE_PAUSED) {
+            http_answer_error(c, 400, "The request body is not framed as its head says.");
+            return;
+        }
+    }
+    if (c->complete)
+        request_complete(c);
+    else
+        arm(c, MOVE_TIMEOUT);
+}
+
+static void read_head(struct cm_http_conn *c)
+{
+    struct evbuffer *in = cm_stream_input(c->stream);
+    size_t len = evbuffer_get_length(in);
+    if (!c->head_started) {
+        /* Empty lines before a request are tolerated (RFC 9112, 2.2). */
+        char two[2];
+        while (len >= 2 && evbuffer_copyout(in, two, 2) == 2 && two[0] == '\r' && two[1] == '\n') {
+            evbuffer_drain(in, 2);
+            cm_stream_consumed(c->stream, 2);
+            len -= 2;
+        }
+        if (len == 0)
+            return;
+        c->head_started = true;
+        arm(c, HEAD_TIMEOUT);
+    }
+    struct evbuffer_ptr from, at;
+    size_t start = c->scanned > 3 ? c->scanned - 3 : 0;
+    evbuffer_ptr_set(in, &from, start, EVBUFFER_PTR_SET);
+    at = evbuffer_search(in, "\r\n\r\n", 4, &from);
+    if (at.pos < 0) {
+        struct evbuffer_ptr bare;
+        evbuffer_ptr_set(in, &from, start, EVBUFFER_PTR_SET);
+        bare = evbuffer_search(in, "\n\n", 2, &from);
+        c->scanned = len;
+        if (bare.pos >= 0)
+            http_answer_error(c, 400, "A line of the request head ends without a carriage return.");
+        else if (len > CM_HTTP_HEAD_MAX)
+            http_answer_error(c, 431, "The request head is larger than 64 KiB.");
+        return;
+    }
+    if ((size_t)at.pos + 4 > CM_HTTP_HEAD_MAX) {
+        http_answer_error(c, 431, "The request head is larger than 64 KiB.");
+        return;
+    }
+    if (head_complete(c, (size_t)at.pos + 4))
+        read_body(c);
+}
+
+static void conn_read(struct cm_http_conn *c)
+{
+    switch (c->state) {
+    case CONN_HEAD:
+        read_head(c);
+        break;
+    case CONN_BODY:
+        read_body(c);
+        break;
+    case CONN_LINGER:
+        evbuffer_drain(cm_stream_input(c->stream), SIZE_MAX);
+        cm_stream_consumed(c->stream, 1);
+        break;
+    case CONN_ANSWER: /* pipelined requests wait in the input, whose size is bounded */
+    case CONN_CLOSED:
+        break;
+    }
+}
+
+void http_next_request(struct cm_http_conn *c)
+{
+    c->handling = false;
+    c->req = NULL;
+    c->unsent_seen = 0;
+    if (c->state == CONN_CLOSED)
+        return;
+    if (c->stream->eof && evbuffer_get_length(cm_stream_input(c->stream)) == 0)
+        c->keep_alive = false;
+    if (!c->keep_alive || c->server->draining || c->stream->failed) {
+        /* Closing with unread input would reset the connection under the answer, so finish and
+         * drain for a while. */
+        c->state = CONN_LINGER;
+        cm_stream_finish(c->stream);
+        arm(c, LINGER_TIMEOUT);
+        if (c->stream->eof && cm_stream_unsent(c->stream) == 0)
+            conn_close(c);
+        return;
+    }
+    c->state = CONN_HEAD;
+    arm(c, IDLE_TIMEOUT);
+    if (evbuffer_get_length(cm_stream_input(c->stream)))
+        conn_read(c);
+}
+
+static void on_stream(struct cm_stream *s, enum cm_stream_event ev, void *ctx)
+{
+    struct cm_http_conn *c = ctx;
+    switch (ev) {
+    case CM_STREAM_DATA:
+        conn_read(c);
+        break;
+    case CM_STREAM_EOF:
+        if (c->state == CONN_HEAD || c->state == CONN_BODY ||
+            (c->state == CONN_LINGER && cm_stream_unsent(s) == 0))
+            conn_close(c);
+        else if (c->handling && c->req && c->req->on_gone)
+            conn_close(c); /* a streamed answer has lost its reader */
+        break;
+    case CM_STREAM_DRAINED:
+        if (c->state == CONN_LINGER && s->eof && cm_stream_unsent(s) == 0)
+            conn_close(c);
+        break;
+    case CM_STREAM_FAILED:
+        conn_close(c);
+        break;
+    }
+}
+
+struct accepted {
+    struct cm_http_server *server;
+    struct cm_loop *loop;
+    int fd;
+    char peer[48];
+};
+
+static void conn_start(void *arg)
+{
+    struct accepted *acc = arg;
+    struct cm_http_server *s = acc->server;
+    struct cm_http_conn *c = cm_xcalloc(1, sizeof(*c));
+    c->server = s;
+    c->loop = acc->loop;
+    memcpy(c->peer, acc->peer, sizeof(c->peer));
+    SSL *ssl = s->cfg.tls ? SSL_new(s->cfg.tls) : NULL;
+    c->stream = cm_sock_stream_new(acc->loop, acc->fd, ssl, true);
+    cm_stream_set_fn(c->stream, on_stream, c);
+    cm_timer_init(&c->timer, c->loop, on_timer, c);
+    pthread_mutex_lock(&s->lock);
+    cm_list_push(&s->conns, &c->link);
+    pthread_mutex_unlock(&s->lock);
+    c->state = CONN_HEAD;
+    arm(c, HEAD_TIMEOUT);
+    cm_free(acc);
+}
+
+static void on_accept(struct evconnlistener *l, evutil_socket_t fd, struct sockaddr *addr, int len,
+                      void *ctx)
+{
+    (void)l;
+    struct cm_http_server *s = ctx;
+    if (s->n_conns >= s->cfg.max_connections) {
+        static const char busy[] =
+            "HTTP/1.1 503 Service Unavailable\r\nContent-Length: 0\r\nConnection: close\r\n\r\n";
+        cm_ignore(send(fd, busy, sizeof(busy) - 1, MSG_DONTWAIT | MSG_NOSIGNAL) < 0,
+                  "it is turned away either way");
+        close(fd);
+        return;
+    }
+    s->n_conns++;
+    cm_sock_tune(fd);
+    struct accepted *acc = cm_xcalloc(1, sizeof(*acc));
+    acc->server = s;
+    acc->fd = fd;
+    if (getnameinfo(addr, (socklen_t)len, acc->peer, sizeof(acc->peer), NULL, 0, NI_NUMERICHOST) !=
+        0)
+        acc->peer[0] = '\0';
+    if (strncmp(acc->peer, "::ffff:", 7) == 0)
+        memmove(acc->peer, acc->peer + 7, strlen(acc->peer + 7) + 1);
+    acc->loop = s->cfg.loops[s->next_loop++ % s->cfg.n_loops];
+    cm_loop_post(acc->loop, conn_start, acc);
+}
+
+static void on_accept_error(struct evconnlistener *l, void *ctx)
+{
+    (void)l;
+    (void)ctx;
+    char text[128];
+    CM_WARN("cannot accept a connection", CM_F_CSTR(error, strerror_r(errno, text, sizeof(text))));
+}
+
+static enum cm_code listen_on(const char *address, int *ret_fd, struct cm_err *err)
+{
+    struct cm_str a = cm_str(address);
+    ptrdiff_t colon = cm_str_find_last(a, ':');
+    if (colon < 0)
+        return cm_err_set(err, CM_INVALID, "address \"%s\" must have the form host:port", address);
+    struct cm_str host = cm_str_sub(a, 0, (size_t)colon);
+    if (host.len > 1 && host.ptr[0] == '[' && host.ptr[host.len - 1] == ']')
+        host = cm_str_sub(host, 1, host.len - 2);
+    CM_AUTOFREE char *node = cm_str_xdup(host);
+    const char *port = address + colon + 1;
+    struct addrinfo hints = {.ai_socktype = SOCK_STREAM, .ai_flags = AI_PASSIVE | AI_NUMERICSERV},
+                    *list = NULL;
+    int e = getaddrinfo(host.len ? node : NULL, port, &hints, &list);
+    if (e)
+        return cm_err_set(err, CM_INVALID, "address \"%s\": %s", address, gai_strerror(e));
+    enum cm_code code = CM_IO;
+    int fd = socket(list->ai_family, SOCK_STREAM | SOCK_CLOEXEC | SOCK_NONBLOCK, 0), one = 1;
+    if (fd >= 0)
+        setsockopt(fd, SOL_SOCKET, SO_REUSEADDR, &one, sizeof(one));
+    if (fd < 0 || bind(fd, list->ai_addr, list->ai_addrlen) != 0 || listen(fd, 1024) != 0) {
+        if (errno == EADDRINUSE)
+            code = cm_err_set(
+                err, CM_CONFLICT,
+                "port %s is in use by another program; stop it or choose another address", port);
+        else
+            code = cm_err_errno(err, CM_IO, "listen on %s", address);
+        if (fd >= 0)
+            close(fd);
+    } else {
+        code = CM_OK;
+        *ret_fd = fd;
+    }
+    freeaddrinfo(list);
+    return code;
+}
+
+enum cm_code cm_http_server_new(const struct cm_http_server_config *cfg, const char *address,
+                                struct cm_http_server **ret, struct cm_err *err)
+{
+    CM_AUTOFD int fd = -1;
+    if (listen_on(address, &fd, err) != CM_OK)
+        return err->code;
+    struct cm_http_server *s = cm_xcalloc(1, sizeof(*s));
+    s->cfg = *cfg;
+    cm_list_init(&s->conns);
+    pthread_mutex_init(&s->lock, NULL);
+    struct sockaddr_storage ss;
+    socklen_t len = sizeof(ss);
+    cm_assert(getsockname(fd, (struct sockaddr *)&ss, &len) == 0);
+    s->port = ntohs(ss.ss_family == AF_INET6 ? ((struct sockaddr_in6 *)&ss)->sin6_port
+                                             : ((struct sockaddr_in *)&ss)->sin_port);
+    s->listener =
+        evconnlistener_new(cm_loop_base(cfg->loops[0]), on_accept, s,
+                           LEV_OPT_CLOSE_ON_FREE | LEV_OPT_CLOSE_ON_EXEC, 0, CM_TAKE_FD(fd));
+    cm_assert(s->listener);
+    evconnlistener_set_error_cb(s->listener, on_accept_error);
+    *ret = s;
+    return CM_OK;
+}
+
+uint16_t cm_http_server_port(const struct cm_http_server *s)
+{
+    return s->port;
+}
+
+void cm_http_server_drain(struct cm_http_server *s)
+{
+    s->draining = true;
+    if (s->listener)
+        evconnlistener_free(s->listener);
+    s->listener = NULL;
+}
+
+void cm_http_server_free(struct cm_http_server *s)
+{
+    if (!s)
+        return;
+    if (s->listener)
+        evconnlistener_free(s->listener);
+    CM_LIST_EACH(l, &s->conns)
+    conn_close(cm_container_of(l, struct cm_http_conn, link));
+    pthread_mutex_destroy(&s->lock);
+    /* Connections freed later on their loops still name the server's fields only before being
+     * closed. */
+    cm_free(s);
+}

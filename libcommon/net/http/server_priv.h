@@ -1,0 +1,59 @@
+/* What server.c (connections) and answer.c (what goes out) share. Private to net/http. */
+#pragma once
+
+#include <pthread.h>
+#include <stdatomic.h>
+
+#include <http_parser.h>
+
+#include "base/buf.h"
+#include "net/http/server.h"
+
+#define HEAD_TIMEOUT     (20 * CM_SECOND)
+#define IDLE_TIMEOUT     (75 * CM_SECOND)
+#define MOVE_TIMEOUT     (30 * CM_SECOND)
+#define LINGER_TIMEOUT   (2 * CM_SECOND)
+#define BODY_MAX_DEFAULT ((uint64_t)1024 * 1024)
+
+struct evconnlistener;
+
+struct cm_http_server {
+    struct cm_http_server_config cfg;
+    struct evconnlistener *listener;
+    uint16_t port;
+    size_t next_loop;
+    atomic_size_t n_conns;
+    _Atomic(bool) draining;
+    pthread_mutex_t lock; /* guards conns: connections of all loops */
+    struct cm_link conns;
+};
+
+enum conn_state {
+    CONN_HEAD,   /* waiting for, or in, a request head */
+    CONN_BODY,   /* head known, body arriving */
+    CONN_ANSWER, /* the application has the request */
+    CONN_LINGER, /* answered for the last time; draining what the peer still sends */
+    CONN_CLOSED,
+};
+
+struct cm_http_conn {
+    struct cm_http_server *server;
+    struct cm_loop *loop;
+    struct cm_stream *stream;
+    struct cm_link link;
+    struct cm_timer timer;
+    enum conn_state state;
+    struct cm_http_req *req; /* the one being read or answered */
+    http_parser parser;
+    struct cm_buf body;
+    size_t scanned; /* bytes of input known to hold no end of head */
+    size_t unsent_seen;
+    int spool_errno;
+    bool head_started, complete, too_large, discard, handling, keep_alive;
+    char peer[48];
+};
+
+void http_req_free(struct cm_http_req *r);
+void http_next_request(struct cm_http_conn *c);
+/* Answers {"message": text} on behalf of the server itself and ends the connection. */
+void http_answer_error(struct cm_http_conn *c, int status, const char *text);
