@@ -116,6 +116,7 @@ static const struct {
     {"workspace_name", is_name, NAME_FORM},
     {"role_name", is_name, NAME_FORM},
     {"oauth2_app_name", is_name, NAME_FORM},
+    {"provisioner_key_name", is_group_name, "1 to 255 letters and digits, with single hyphens between them"},
     {"group_name", is_group_name, "1 to 255 letters and digits, with single hyphens between them"},
     {"template_version_name", is_template_version_name,
      "1 to 64 letters and digits, with single hyphens, underscores or dots between them"},
