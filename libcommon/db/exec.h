@@ -1,0 +1,15 @@
+/* Inside libcommon/db: the steps of running a statement that single runs and batches share. */
+#pragma once
+
+#include "db/args.h"
+#include "db/conn.h"
+
+extern const int db_all_binary[CM_DB_PARAMS_MAX];
+
+struct db_prepared *db_prepared_get(struct cm_db *db, const struct cm_db_stmt *st);
+struct db_prepared *db_prepared_add(struct cm_db *db, const struct cm_db_stmt *st);
+bool db_send_prepare(struct cm_db *db, const struct cm_db_stmt *st);
+bool db_send_query(struct cm_db *db, const struct cm_db_stmt *st, const struct cm_db_args *args);
+/* Takes res over. */
+enum cm_code db_take_result(struct db_prepared *p, const struct cm_db_stmt *st, PGresult *res,
+                            struct cm_arena *a, struct cm_db_result *ret, struct cm_err *err);
