@@ -182,7 +182,10 @@ struct cm_stream *cm_sock_stream_new(struct cm_loop *loop, int fd, struct ssl_st
     struct sock *k = cm_xcalloc(1, sizeof(*k));
     cm_stream_init(&k->s, &sock_ops, loop);
     evutil_make_socket_nonblocking(fd);
-    attach(k, fd, ssl, accepting ? BUFFEREVENT_SSL_ACCEPTING : BUFFEREVENT_SSL_CONNECTING);
+    attach(k, fd, ssl,
+           ssl && SSL_is_init_finished(ssl) ? BUFFEREVENT_SSL_OPEN
+           : accepting                      ? BUFFEREVENT_SSL_ACCEPTING
+                                            : BUFFEREVENT_SSL_CONNECTING);
     return &k->s;
 }
 

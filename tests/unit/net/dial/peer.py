@@ -29,6 +29,9 @@ def answer(c, status, body=b"", extra=""):
 
 
 def serve_http(c):
+    if not isinstance(c, ssl.SSLSocket) and c.recv(1, socket.MSG_PEEK) == b"\x16":
+        answer(c, "400 Bad Request", b"TLS on a plain port")
+        return
     f = c.makefile("rb")
     count = 0
     while True:
