@@ -1,0 +1,13 @@
+/* Rate limits: requests per user (or address) and path over a sliding minute. */
+#pragma once
+
+#include "api/request.h"
+
+struct ratelimit;
+
+struct ratelimit *ratelimit_new(bool enabled);
+void ratelimit_free(struct ratelimit *l);
+CM_DEFINE_CLEANUP(ratelimit, ratelimit_free)
+
+/* False: the reply is the 429. Any thread. */
+bool ratelimit_pass(struct api_req *r);

@@ -1,0 +1,78 @@
+#include "api/targets.h"
+
+#include "app.h"
+
+enum cm_code target_user(struct api_req *r, size_t i, struct store_user **ret, struct cm_err *err)
+{
+    struct cm_str text = r->params[i];
+    struct cm_uuid id;
+    enum cm_code code;
+    if (cm_str_eq_c(text, "me") && r->who)
+        code = store_user_by_id(r->db, r->arena, r->who->user_id, ret, err);
+    else if (cm_uuid_parse(text, &id))
+        code = store_user_by_id(r->db, r->arena, id, ret, err);
+    else
+        code = store_user_by_username(r->db, r->arena, text, ret, err);
+    return code == CM_NOT_FOUND ? api_not_found(err) : code;
+}
+
+enum cm_code target_org(struct api_req *r, size_t i, struct store_organization **ret, struct cm_err *err)
+{
+    struct cm_str text = r->params[i];
+    struct cm_uuid id;
+    enum cm_code code;
+    if (cm_uuid_parse(text, &id))
+        code = store_organization_by_id(r->db, r->arena, cm_uuid_is_nil(id) ? r->app->default_org_id : id, ret, err);
+    else if (cm_str_eq_c(text, "default"))
+        code = store_organization_default(r->db, r->arena, ret, err);
+    else
+        code = store_organization_by_name(r->db, r->arena, text, ret, err);
+    return code == CM_NOT_FOUND ? api_not_found(err) : code;
+}
+
+struct rbac_object object_user(struct cm_uuid user_id)
+{
+    return (struct rbac_object){.resource = RBAC_user, .id = user_id, .owner_id = user_id};
+}
+
+struct rbac_object object_owned(enum rbac_resource res, struct cm_uuid owner_id)
+{
+    return (struct rbac_object){.resource = res, .owner_id = owner_id};
+}
+
+struct rbac_object object_org(enum rbac_resource res, struct cm_uuid org_id, struct cm_uuid owner_id)
+{
+    return (struct rbac_object){.resource = res, .org_id = org_id, .owner_id = owner_id};
+}
+
+struct api_slim_role *show_roles(struct cm_arena *a, const struct cm_str *names, size_t n, size_t *ret_n)
+{
+    struct api_slim_role *roles = CM_NEW_ARRAY(a, struct api_slim_role, n);
+    *ret_n = 0;
+    for (size_t i = 0; i < n; i++) {
+        const struct rbac_role *role = rbac_role_find(names[i]);
+        if (role && role->implicit)
+            continue;
+        roles[(*ret_n)++] =
+            (struct api_slim_role){.name = names[i], .display_name = role ? cm_str(role->display_name) : names[i]};
+    }
+    return roles;
+}
+
+void show_user(struct cm_arena *a, const struct store_user *u, struct api_user *out)
+{
+    *out = (struct api_user){.id = u->id,
+                             .username = u->username,
+                             .name = u->name,
+                             .avatar_url = u->avatar_url,
+                             .email = u->email,
+                             .created_at = u->created_at,
+                             .updated_at = u->updated_at,
+                             .last_seen_at = u->last_seen_at,
+                             .status = u->status,
+                             .login_type = u->login_type,
+                             .is_service_account = u->is_service_account,
+                             .organization_ids = u->organization_ids,
+                             .n_organization_ids = u->n_organization_ids};
+    out->roles = show_roles(a, u->rbac_roles, u->n_rbac_roles, &out->n_roles);
+}

@@ -1,0 +1,203 @@
+#include "app.h"
+
+#include <limits.h>
+#include <signal.h>
+#include <stdio.h>
+#include <unistd.h>
+
+#include "api/front.h"
+#include "api/ratelimit.h"
+#include "background/hub.h"
+#include "db/migrate.h"
+#include "net/http/tls_server.h"
+#include "obs/log.h"
+#include "options.h"
+#include "site/site.h"
+#include "store/migrations.h"
+#include "store/organizations.h"
+#include "store/site.h"
+
+#define QUEUE_MAX 4096
+
+static void *worker_init(void *arg, unsigned index)
+{
+    (void)index;
+    struct worker *w = cm_xcalloc(1, sizeof(*w));
+    w->app = arg;
+    struct cm_err err;
+    struct cm_db_conf conf = {.conninfo = w->app->conninfo, .app_name = "coderd"};
+    if (cm_db_open(&conf, &w->db, &err) != CM_OK)
+        CM_WARN("a worker cannot reach the database yet", CM_F_ERR(&err));
+    cm_assert(w->db);
+    return w;
+}
+
+static void worker_done(void *thread_ctx)
+{
+    struct worker *w = thread_ctx;
+    cm_db_free(w->db);
+    cm_free(w);
+}
+
+/* Brings the schema up to date and reads what identifies the deployment. */
+static enum cm_code open_database(struct coderd *app, struct cm_err *err)
+{
+    CM_AUTO(cm_db) db = NULL;
+    CM_AUTO(cm_arena) a = cm_arena_new();
+    struct cm_db_conf conf = {.conninfo = app->conninfo, .app_name = "coderd start"};
+    if (cm_db_open(&conf, &db, err) != CM_OK)
+        return cm_err_wrap(err, "connect to the database");
+    size_t applied = 0;
+    if (cm_db_migrate(db, store_migrations, store_n_migrations, &applied, err) != CM_OK)
+        return cm_err_wrap(err, "prepare the database");
+    if (applied)
+        CM_INFO("database migrated", CM_F_INT(migrations, applied));
+    struct cm_str *id = NULL;
+    if (store_site_config_get(db, a, CM_STR("deployment_id"), &id, err) != CM_OK)
+        return err->code;
+    if (!id || !cm_uuid_parse(*id, &app->deployment_id))
+        return cm_err_set(err, CM_INTERNAL, "the database has no deployment_id");
+    struct store_organization *org = NULL;
+    if (store_organization_default(db, a, &org, err) != CM_OK)
+        return cm_err_wrap(err, "read the default organization");
+    app->default_org_id = org->id;
+    return CM_OK;
+}
+
+static enum cm_code start_loops(struct coderd *app, struct cm_err *err)
+{
+    long cpus = sysconf(_SC_NPROCESSORS_ONLN);
+    app->n_loops = app->opt->loops ? (size_t)app->opt->loops : (size_t)CM_MAX(cpus / 2, 1L);
+    app->n_loops = CM_MIN(app->n_loops, (size_t)CODERD_LOOPS_MAX);
+    for (size_t i = 0; i < app->n_loops; i++)
+        app->loops[i] = cm_loop_new();
+    for (size_t i = 1; i < app->n_loops; i++) {
+        char name[16];
+        snprintf(name, sizeof(name), "loop-%zu", i % 1000);
+        if (cm_loop_thread_start(app->loops[i], name, err) != CM_OK)
+            return err->code;
+    }
+    return CM_OK;
+}
+
+static enum cm_code listen_http(struct coderd *app, struct cm_err *err)
+{
+    struct cm_http_server_config cfg = {.loops = app->loops,
+                                        .n_loops = app->n_loops,
+                                        .max_connections = (size_t)app->opt->max_connections,
+                                        .spool_dir = "/tmp",
+                                        .app = api_front(app)};
+    if (app->opt->http_address[0]) {
+        if (cm_http_server_new(&cfg, app->opt->http_address, &app->http, err) != CM_OK)
+            return cm_err_wrap(err, "listen on %s", app->opt->http_address);
+    }
+    if (app->opt->tls_enable) {
+        if (cm_tls_server_new(app->opt->tls_cert_file, app->opt->tls_key_file, app->opt->tls_min_version, &app->tls,
+                              err) != CM_OK)
+            return err->code;
+        cfg.tls = app->tls;
+        if (cm_http_server_new(&cfg, app->opt->tls_address, &app->https, err) != CM_OK)
+            return cm_err_wrap(err, "listen on %s", app->opt->tls_address);
+    }
+    if (!app->http && !app->https)
+        return cm_err_set(err, CM_INVALID, "there is nothing to listen on: set CODER_HTTP_ADDRESS or CODER_TLS_ENABLE");
+    return CM_OK;
+}
+
+static char *make_access_url(const struct coderd *app)
+{
+    if (app->opt->access_url[0]) {
+        size_t len = strlen(app->opt->access_url);
+        while (len && app->opt->access_url[len - 1] == '/')
+            len--;
+        return cm_xstrndup(app->opt->access_url, len);
+    }
+    if (app->https)
+        return cm_xasprintf("https://localhost:%u", cm_http_server_port(app->https));
+    return cm_xasprintf("http://127.0.0.1:%u", cm_http_server_port(app->http));
+}
+
+static char *make_bin_dir(const struct coderd *app)
+{
+    if (app->opt->bin_dir[0])
+        return cm_xstrdup(app->opt->bin_dir);
+    char self[PATH_MAX];
+    ssize_t n = readlink("/proc/self/exe", self, sizeof(self) - 1);
+    if (n <= 0)
+        return cm_xstrdup(".");
+    struct cm_str dir = cm_str_n(self, (size_t)n);
+    return cm_str_xdup(cm_str_sub(dir, 0, (size_t)CM_MAX(cm_str_find_last(dir, '/'), (ptrdiff_t)0)));
+}
+
+static enum cm_code build(struct coderd *app, struct cm_err *err)
+{
+    if (!app->conninfo[0])
+        return cm_err_set(err, CM_INVALID,
+                          "CODER_PG_CONNECTION_URL is not set; \"coder server\" starts a database of its own");
+    app->replica_id = cm_uuid_random();
+    if (router_new(&app->router, err) != CM_OK || open_database(app, err) != CM_OK || start_loops(app, err) != CM_OK)
+        return err->code;
+    app->limits = ratelimit_new(!app->opt->disable_rate_limits);
+    CM_AUTOFREE char *bin_dir = make_bin_dir(app);
+    if (site_new(bin_dir, &app->site, err) != CM_OK || hub_new(app->loops[0], app->conninfo, &app->hub, err) != CM_OK)
+        return err->code;
+    struct cm_pool_config pool = {.name = "worker",
+                                  .threads = (unsigned)CM_MAX(app->opt->db_workers, (int64_t)1),
+                                  .queue_max = QUEUE_MAX,
+                                  .thread_init = worker_init,
+                                  .thread_done = worker_done,
+                                  .arg = app};
+    if (cm_pool_new(&pool, &app->workers, err) != CM_OK || listen_http(app, err) != CM_OK)
+        return err->code;
+    app->access_url = make_access_url(app);
+    return CM_OK;
+}
+
+enum cm_code app_new(const struct coderd_options *opt, struct coderd **ret, struct cm_err *err)
+{
+    CM_AUTO(coderd) app = cm_xcalloc(1, sizeof(*app));
+    app->opt = opt;
+    app->conninfo = opt->pg_connection_url;
+    if (build(app, err) != CM_OK)
+        return err->code;
+    *ret = CM_TAKE(app);
+    return CM_OK;
+}
+
+static void on_signal(void *ctx, int signo)
+{
+    struct coderd *app = ctx;
+    CM_INFO("stopping", CM_F_INT(signal, signo));
+    cm_loop_stop(app->loops[0]);
+}
+
+void app_run(struct coderd *app)
+{
+    struct cm_sigwatch term = {0}, intr = {0};
+    cm_sigwatch_start(&term, app->loops[0], SIGTERM, on_signal, app);
+    cm_sigwatch_start(&intr, app->loops[0], SIGINT, on_signal, app);
+    CM_INFO("ready", CM_F_CSTR(url, app->access_url));
+    cm_loop_run(app->loops[0]);
+    cm_sigwatch_stop(&term);
+    cm_sigwatch_stop(&intr);
+}
+
+void app_free(struct coderd *app)
+{
+    if (!app)
+        return;
+    for (size_t i = 1; i < app->n_loops; i++)
+        cm_loop_thread_join(app->loops[i]);
+    cm_pool_free(app->workers); /* running handlers end; their answers wait on the stopped loops */
+    cm_http_server_free(app->http);
+    cm_http_server_free(app->https);
+    hub_free(app->hub);
+    for (size_t i = 0; i < app->n_loops; i++)
+        cm_loop_free(app->loops[i]);
+    site_free(app->site);
+    ratelimit_free(app->limits);
+    router_free(app->router);
+    cm_tls_server_free(app->tls);
+    cm_free((void *)(uintptr_t)app->access_url);
+    cm_free(app);
+}

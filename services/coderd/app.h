@@ -1,0 +1,58 @@
+/* The composition root: every long-lived object of a replica, created in order by app_new, destroyed in reverse. */
+#pragma once
+
+#include "loop/loop.h"
+#include "loop/pool.h"
+#include "net/http/server.h"
+#include "net/rpc/server.h"
+#include "net/session/ticket.h"
+
+#define CODERD_LOOPS_MAX 16
+
+struct cm_db;
+struct coderd;
+struct hub;
+struct ratelimit;
+struct router;
+struct site;
+struct tunnels;
+struct coderd_options;
+
+/* What each worker thread has of its own. */
+struct worker {
+    struct coderd *app;
+    struct cm_db *db;
+};
+
+struct coderd {
+    const struct coderd_options *opt;
+    const char *access_url; /* without a trailing slash */
+    const char *conninfo;
+    struct cm_uuid deployment_id, replica_id, default_org_id;
+
+    struct cm_loop *loops[CODERD_LOOPS_MAX];
+    size_t n_loops;
+    struct cm_pool *workers; /* handlers of API and RPC: a database connection each */
+
+    struct router *router;
+    struct ratelimit *limits;
+    struct site *site;       /* embedded pages and /bin */
+    struct hub *hub;         /* PostgreSQL notifications to whoever waits for one */
+    struct tunnels *tunnels; /* agents' tunnels that end here */
+
+    struct cm_ticket_key *ticket_key;
+    struct cm_ticket_public ticket_keys[CM_TICKET_KEYS_MAX];
+    size_t n_ticket_keys;
+
+    struct cm_rpc_server *rpc;
+    struct cm_rpc_private rpc_private;
+
+    struct ssl_ctx_st *tls;
+    struct cm_http_server *http, *https;
+};
+
+/* opt: borrowed for the life of the app. Starts listening; requests are answered once app_run runs the first loop. */
+enum cm_code app_new(const struct coderd_options *opt, struct coderd **ret, struct cm_err *err);
+void app_run(struct coderd *app); /* until SIGINT or SIGTERM */
+void app_free(struct coderd *app);
+CM_DEFINE_CLEANUP(coderd, app_free)

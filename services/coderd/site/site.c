@@ -1,0 +1,281 @@
+#include "site/site.h"
+
+#include <errno.h>
+#include <fcntl.h>
+#include <stdio.h>
+#include <sys/mman.h>
+#include <sys/stat.h>
+#include <sys/utsname.h>
+#include <unistd.h>
+
+#include <openssl/evp.h>
+#include <zlib.h>
+
+#include "app.h"
+#include "base/enc.h"
+#include "base/random.h"
+#include "base/version.h"
+#include "site/files.h"
+
+#define BINARIES_MAX 4
+#define BINARY_BYTES ((size_t)64 * 1024 * 1024)
+
+struct binary {
+    char name[64]; /* coder-linux-amd64 */
+    const char *map;
+    size_t len;
+    char *gzip;    /* made at start, as every agent of a deployment asks for it */
+    size_t gzip_len;
+    char etag[48]; /* quoted SHA-1 of the uncompressed file, as IDE plugins check it */
+    char length[24];
+};
+
+struct site {
+    struct binary binaries[BINARIES_MAX];
+    size_t n;
+};
+
+static const char *machine_arch(void)
+{
+    static const struct {
+        const char *uname, *go;
+    } names[] = {{"x86_64", "amd64"}, {"aarch64", "arm64"}, {"armv7l", "armv7"}};
+    struct utsname u;
+    if (uname(&u) == 0) {
+        for (size_t i = 0; i < CM_COUNT_OF(names); i++) {
+            if (strcmp(u.machine, names[i].uname) == 0)
+                return names[i].go;
+        }
+    }
+    return "amd64";
+}
+
+static void compress_binary(struct binary *b)
+{
+    z_stream z = {0};
+    if (deflateInit2(&z, 6, Z_DEFLATED, 15 + 16, 8, Z_DEFAULT_STRATEGY) != Z_OK)
+        return;
+    size_t cap = deflateBound(&z, b->len);
+    b->gzip = cm_xmalloc(cap);
+    z.next_in = (Bytef *)(uintptr_t)b->map;
+    z.avail_in = (uInt)b->len;
+    z.next_out = (Bytef *)b->gzip;
+    z.avail_out = (uInt)cap;
+    if (deflate(&z, Z_FINISH) == Z_STREAM_END) {
+        b->gzip_len = z.total_out;
+        b->gzip = cm_xrealloc_array(b->gzip, b->gzip_len, 1);
+    }
+    deflateEnd(&z);
+}
+
+static enum cm_code add_binary(struct site *s, const char *dir, const char *file, const char *prefix,
+                               struct cm_err *err)
+{
+    CM_AUTOFREE char *path = cm_xasprintf("%s/%s", dir, file);
+    CM_AUTOFD int fd = open(path, O_RDONLY | O_CLOEXEC);
+    if (fd < 0)
+        return errno == ENOENT ? CM_OK : cm_err_errno(err, CM_IO, "open %s", path);
+    struct stat st;
+    if (fstat(fd, &st) != 0 || st.st_size <= 0 || (size_t)st.st_size > BINARY_BYTES)
+        return cm_err_set(err, CM_INVALID, "%s is not a program that can be offered for download", path);
+    struct binary *b = &s->binaries[s->n];
+    void *map = mmap(NULL, (size_t)st.st_size, PROT_READ, MAP_PRIVATE, fd, 0);
+    if (map == MAP_FAILED)
+        return cm_err_errno(err, CM_IO, "read %s", path);
+    b->map = map;
+    b->len = (size_t)st.st_size;
+    snprintf(b->name, sizeof(b->name), "%s-linux-%s", prefix, machine_arch());
+    snprintf(b->length, sizeof(b->length), "%zu", b->len);
+    uint8_t sha1[EVP_MAX_MD_SIZE];
+    unsigned sha1_len = 0;
+    cm_assert(EVP_Digest(b->map, b->len, sha1, &sha1_len, EVP_sha1(), NULL) == 1);
+    CM_AUTOBUF struct cm_buf hex = CM_BUF_INIT(2 * sizeof(sha1));
+    cm_hex_encode(&hex, sha1, sha1_len);
+    snprintf(b->etag, sizeof(b->etag), "\"%s\"", hex.ptr);
+    s->n++;
+    return CM_OK;
+}
+
+enum cm_code site_new(const char *bin_dir, struct site **ret, struct cm_err *err)
+{
+    CM_AUTO(site) s = cm_xcalloc(1, sizeof(*s));
+    if (add_binary(s, bin_dir, "coder", "coder", err) != CM_OK ||
+        add_binary(s, bin_dir, "coder-agent", "coder-agent", err) != CM_OK)
+        return err->code;
+    *ret = CM_TAKE(s);
+    return CM_OK;
+}
+
+void site_free(struct site *s)
+{
+    if (!s)
+        return;
+    for (size_t i = 0; i < s->n; i++) {
+        munmap((void *)(uintptr_t)s->binaries[i].map, s->binaries[i].len);
+        cm_free(s->binaries[i].gzip);
+    }
+    cm_free(s);
+}
+
+static void respond(struct api_req *r, int status, const char *type, struct cm_str body,
+                    const struct cm_http_header *extra, size_t n_extra)
+{
+    struct cm_http_header h[10];
+    size_t n = 0;
+    h[n++] = (struct cm_http_header){CM_STR("X-Coder-Build-Version"), CM_STR(CM_VERSION)};
+    h[n++] = (struct cm_http_header){CM_STR("X-Content-Type-Options"), CM_STR("nosniff")};
+    for (size_t i = 0; i < n_extra; i++)
+        h[n++] = extra[i];
+    cm_http_respond(r->http, &(struct cm_http_resp){
+                                 .status = status, .content_type = type, .headers = h, .n_headers = n, .body = body});
+}
+
+static const struct site_file *page_find(const char *name)
+{
+    for (size_t i = 0; i < n_site_files; i++) {
+        if (strcmp(site_files[i].name, name) == 0)
+            return &site_files[i];
+    }
+    return NULL;
+}
+
+static struct cm_str html_escape(struct cm_arena *a, struct cm_str s)
+{
+    CM_AUTOBUF struct cm_buf b = CM_BUF_INIT(s.len * 6 + 1);
+    for (size_t i = 0; i < s.len; i++) {
+        switch (s.ptr[i]) {
+        case '<':
+            cm_buf_cstr(&b, "&lt;");
+            break;
+        case '>':
+            cm_buf_cstr(&b, "&gt;");
+            break;
+        case '&':
+            cm_buf_cstr(&b, "&amp;");
+            break;
+        case '"':
+            cm_buf_cstr(&b, "&quot;");
+            break;
+        default:
+            cm_buf_char(&b, s.ptr[i]);
+        }
+    }
+    return cm_arena_str(a, cm_buf_view(&b));
+}
+
+/* Replaces {{csrf}} and {{access_url}}; nothing else in a page varies. */
+static struct cm_str page_fill(struct api_req *r, const struct site_file *f, struct cm_str csrf)
+{
+    CM_AUTOBUF struct cm_buf b = CM_BUF_INIT(f->len + 8192);
+    struct cm_str rest = cm_str_n(f->data, f->len);
+    while (rest.len) {
+        const char *at = memmem(rest.ptr, rest.len, "{{", 2);
+        const char *end = at ? memmem(at, (size_t)(rest.ptr + rest.len - at), "}}", 2) : NULL;
+        if (!end) {
+            cm_buf_str(&b, rest);
+            break;
+        }
+        cm_buf_append(&b, rest.ptr, (size_t)(at - rest.ptr));
+        struct cm_str name = cm_str_n(at + 2, (size_t)(end - at - 2));
+        if (cm_str_eq_c(name, "csrf"))
+            cm_buf_str(&b, csrf);
+        else if (cm_str_eq_c(name, "access_url"))
+            cm_buf_str(&b, html_escape(r->arena, cm_str(r->app->access_url)));
+        rest = cm_str_sub(rest, (size_t)(end + 2 - rest.ptr), rest.len);
+    }
+    return cm_arena_str(r->arena, cm_buf_view(&b));
+}
+
+static const char HTML[] = "text/html; charset=utf-8";
+
+static void serve_page(struct api_req *r, const char *name)
+{
+    const struct site_file *f = page_find(name);
+    cm_assert(f);
+    struct cm_str csrf = cm_http_cookie(&r->http->head, "csrf_token");
+    bool fresh = csrf.len < 16 || csrf.len > 64;
+    for (size_t i = 0; i < csrf.len && !fresh; i++)
+        fresh = cm_hex_digit(csrf.ptr[i]) < 0 && !((csrf.ptr[i] | 32) >= 'a' && (csrf.ptr[i] | 32) <= 'z');
+    char token[33];
+    if (fresh) {
+        cm_random_alnum(token, sizeof(token) - 1);
+        csrf = cm_str(token);
+    }
+    struct cm_http_header h[3] = {
+        {CM_STR("Content-Security-Policy"),
+         CM_STR("default-src 'self'; frame-ancestors 'none'; form-action 'self'; base-uri 'none'")},
+        {CM_STR("Cache-Control"), CM_STR("no-store")},
+        {CM_STR("Set-Cookie"),
+         cm_arena_fmt(r->arena, "csrf_token=%.*s; Path=/; HttpOnly; SameSite=Lax%s", CM_STR_ARG(csrf),
+                      r->http->tls ? "; Secure" : "")},
+    };
+    respond(r, 200, HTML, page_fill(r, f, csrf), h, CM_COUNT_OF(h));
+}
+
+static void serve_binary(struct site *s, struct api_req *r, struct cm_str name)
+{
+    char *wanted = cm_arena_cstr(r->arena, name);
+    for (char *p = wanted; *p; p++)
+        *p = *p == '_' ? '-' : *p;
+    struct binary *b = NULL;
+    for (size_t i = 0; i < s->n; i++) {
+        if (strcmp(s->binaries[i].name, wanted) == 0)
+            b = &s->binaries[i];
+    }
+    if (!b) {
+        respond(r, 404, "text/plain; charset=utf-8", CM_STR("404 page not found\n"), NULL, 0);
+        return;
+    }
+    struct cm_http_header h[4] = {{CM_STR("ETag"), cm_str(b->etag)},
+                                  {CM_STR("X-Original-Content-Length"), cm_str(b->length)},
+                                  {CM_STR("Vary"), CM_STR("Accept-Encoding")}};
+    size_t n = 3;
+    if (cm_http_header_has(&r->http->head, "if-none-match", b->etag)) {
+        respond(r, 304, NULL, CM_STR_NONE, h, n);
+        return;
+    }
+    static const char type[] = "application/octet-stream";
+    if (cm_http_header_has(&r->http->head, "accept-encoding", "gzip")) {
+        if (!b->gzip)
+            compress_binary(b); /* once, 0.2 s; at start it would delay the first answer for everybody */
+        if (b->gzip_len) {
+            h[n++] = (struct cm_http_header){CM_STR("Content-Encoding"), CM_STR("gzip")};
+            respond(r, 200, type, cm_str_n(b->gzip, b->gzip_len), h, n);
+            return;
+        }
+    }
+    respond(r, 200, type, cm_str_n(b->map, b->len), h, n);
+}
+
+bool site_serve(struct site *s, struct api_req *r)
+{
+    const struct cm_http_head *head = &r->http->head;
+    struct cm_str path = head->path;
+    if (head->method != CM_HTTP_GET && head->method != CM_HTTP_HEAD)
+        return false;
+    if (cm_str_eq_c(path, "/healthz")) {
+        respond(r, 200, "text/plain; charset=utf-8", CM_STR("OK"), NULL, 0);
+    } else if (cm_str_eq_c(path, "/latency-check")) {
+        struct cm_http_header h[] = {{CM_STR("Access-Control-Allow-Origin"), CM_STR("*")},
+                                     {CM_STR("Timing-Allow-Origin"), CM_STR("*")}};
+        respond(r, 200, "text/plain; charset=utf-8", CM_STR("OK"), h, CM_COUNT_OF(h));
+    } else if (cm_str_eq_c(path, "/")) {
+        serve_page(r, "home.html");
+    } else if (cm_str_eq_c(path, "/login")) {
+        serve_page(r, "login.html");
+    } else if (cm_str_eq_c(path, "/cli-auth")) {
+        serve_page(r, "cli-auth.html");
+    } else if (cm_str_starts(path, CM_STR("/static/"))) {
+        const struct site_file *f = page_find(cm_arena_cstr(r->arena, cm_str_sub(path, 8, path.len)));
+        if (!f || cm_str_ends(path, CM_STR(".html")))
+            return false;
+        bool css = cm_str_ends(path, CM_STR(".css"));
+        respond(r, 200, css ? "text/css; charset=utf-8" : "text/javascript; charset=utf-8",
+                cm_str_n(f->data, f->len), NULL, 0);
+    } else if (cm_str_starts(path, CM_STR("/bin/"))) {
+        serve_binary(s, r, cm_str_sub(path, 5, path.len));
+    } else {
+        return false;
+    }
+    return true;
+}
