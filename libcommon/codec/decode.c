@@ -12,8 +12,10 @@
 /* Where a value stands, from the inside out. */
 struct place {
     const struct place *up;
-    const struct cm_field *field;
-    ptrdiff_t index; /* in a list, or -1 */
+    const struct cm_field *field; /* NULL at the top */
+    ptrdiff_t index;              /* in a list, or -1 */
+    const struct cm_field *map;   /* field is the value of an entry of this map, or NULL */
+    struct cm_str key;            /* of that entry */
 };
 
 struct decoder {
@@ -43,6 +45,18 @@ void cm_violations_add(struct cm_violations *vs, struct cm_arena *a, struct cm_s
     add_violation(vs, a, cm_arena_str(a, field), cm_str(detail));
 }
 
+/* Somebody's text in quotes, at most 64 bytes of it. */
+static void put_cut(struct cm_buf *out, struct cm_str s)
+{
+    size_t keep = CM_MIN(s.len, (size_t)64);
+
+    while (keep > 0 && keep < s.len && (s.ptr[keep] & 0xc0) == 0x80)
+        keep--;
+    cm_buf_char(out, '"');
+    cm_buf_append(out, s.ptr, keep);
+    cm_buf_cstr(out, keep < s.len ? "...\"" : "\"");
+}
+
 /* "workspaces[3].name" */
 static void put_place(struct cm_buf *out, const struct place *at)
 {
@@ -50,26 +64,25 @@ static void put_place(struct cm_buf *out, const struct place *at)
         put_place(out, at->up);
         cm_buf_char(out, '.');
     }
-    cm_buf_cstr(out, at->field->name);
+    cm_buf_cstr(out, at->map ? at->map->name : at->field->name);
     if (at->index >= 0)
         cm_buf_printf(out, "[%td]", at->index);
+    if (at->map) {
+        cm_buf_char(out, '[');
+        put_cut(out, at->key);
+        cm_buf_char(out, ']');
+    }
 }
 
-/* The value as it was given, cut, for the end of a sentence. */
+/* The value as it was given, for the end of a sentence. */
 static void put_given(struct cm_buf *out, const struct cm_field *f, const struct cm_json *n)
 {
-    size_t keep = 64;
     struct cm_str s;
 
     if (f->secret || !cm_json_to_str(n, &s))
         return;
-    if (s.len > keep) {
-        while (keep > 0 && (s.ptr[keep] & 0xc0) == 0x80)
-            keep--;
-        cm_buf_printf(out, ", not \"%.*s...\"", (int)keep, s.ptr);
-    } else {
-        cm_buf_printf(out, ", not \"%.*s\"", CM_STR_ARG(s));
-    }
+    cm_buf_cstr(out, ", not ");
+    put_cut(out, s);
 }
 
 /* Adds "<place>: <what>, not <value>"; the place only where the field's own name does not say it.
@@ -82,7 +95,7 @@ static void CM_PRINTF(4, 5) complain(struct decoder *d, const struct place *at,
 
     if (d->violations->n >= CM_VIOLATIONS_MAX)
         return;
-    if (at->index >= 0 || (at->up && at->up->field)) {
+    if (at->index >= 0 || at->map || (at->up && at->up->field)) {
         put_place(&detail, at);
         cm_buf_cstr(&detail, ": ");
     }
@@ -91,7 +104,7 @@ static void CM_PRINTF(4, 5) complain(struct decoder *d, const struct place *at,
     va_end(ap);
     if (given)
         put_given(&detail, at->field, given);
-    add_violation(d->violations, d->a, cm_str(at->field->name),
+    add_violation(d->violations, d->a, cm_str((at->map ? at->map : at->field)->name),
                   cm_arena_str(d->a, cm_buf_view(&detail)));
 }
 
@@ -275,7 +288,7 @@ static bool read_list(struct decoder *d, const struct place *at, const struct cm
     }
     char *items = cm_arena_array(d->a, count ? count : 1, size);
     for (size_t i = 0; i < count; i++) {
-        struct place element = {at->up, f, (ptrdiff_t)i};
+        struct place element = {at->up, f, (ptrdiff_t)i, at->map, at->key};
         const struct cm_json *item = cm_json_at(n, i);
         /* null as an element is the zero value, as everywhere; raw JSON keeps it. */
         if (!cm_json_is_null(item) || f->type == CM_FT_RAW)
@@ -292,7 +305,7 @@ static bool read_entry(struct decoder *d, const struct place *at, const struct c
                        char *entry)
 {
     const struct cm_field *value = &at->field->msg->fields[1];
-    struct place inner = {at, value, -1};
+    struct place inner = {at->up, value, -1, at->field, cm_json_key(n)};
     void *into = entry + value->offset;
 
     *(struct cm_str *)(void *)entry = cm_json_key(n);
@@ -329,7 +342,8 @@ static bool read_map(struct decoder *d, const struct place *at, const struct cm_
         struct cm_pair *pair = (void *)(items + i * size);
         pair->key = cm_json_key(member);
         if (!cm_json_is_null(member))
-            ok = read_str(d, at, member, &pair->value) && ok;
+            ok = read_str(d, &(struct place){at->up, f, -1, f, pair->key}, member, &pair->value) &&
+                 ok;
     }
     *(char **)(void *)(base + f->offset) = items;
     *(size_t *)(void *)(base + f->n_offset) = count;
@@ -413,10 +427,12 @@ static bool read_message(struct decoder *d, const struct place *at, const struct
         if (msg->fields[i].type == CM_FT_TIME && !msg->fields[i].repeated)
             *(struct cm_time *)(void *)(base + msg->fields[i].offset) = CM_TIME_ZERO;
     if (msg->bare)
-        return read_member(d, &(struct place){at, msg->fields, -1}, msg, n, base);
+        return read_member(d, &(struct place){.up = at, .field = msg->fields, .index = -1}, msg, n,
+                           base);
     if (cm_json_type(n) != CM_JSON_OBJECT)
-        return wrong_type(d, at->field ? at : &(struct place){NULL, &msg->fields[0], -1}, n,
-                          "an object");
+        return wrong_type(d,
+                          at->field ? at : &(struct place){.field = &msg->fields[0], .index = -1},
+                          n, "an object");
 
     for (size_t i = 0; i < cm_json_count(n); i++) {
         const struct cm_json *member = cm_json_at(n, i);
@@ -424,12 +440,13 @@ static bool read_message(struct decoder *d, const struct place *at, const struct
         if (k == msg->n_fields || cm_json_is_null(member))
             continue;
         seen[k] = true;
-        wrong[k] = !read_member(d, &(struct place){at, &msg->fields[k], -1}, msg, member, base);
+        wrong[k] = !read_member(d, &(struct place){.up = at, .field = &msg->fields[k], .index = -1},
+                                msg, member, base);
     }
     for (size_t k = 0; k < msg->n_fields; k++) {
         const struct cm_field *f = &msg->fields[k];
         if (f->required && !wrong[k] && !d->answer && is_missing(f, base, seen[k])) {
-            complain(d, &(struct place){at, f, -1}, NULL, "is required");
+            complain(d, &(struct place){.up = at, .field = f, .index = -1}, NULL, "is required");
             wrong[k] = true;
         }
         ok = ok && !wrong[k];
@@ -440,7 +457,7 @@ static bool read_message(struct decoder *d, const struct place *at, const struct
 static enum cm_code decode(struct decoder *d, const struct cm_message *msg,
                            const struct cm_json *node, void **ret, struct cm_err *err)
 {
-    const struct place root = {NULL, NULL, -1};
+    const struct place root = {.index = -1};
 
     if (!msg->bare && cm_json_type(node) != CM_JSON_OBJECT)
         return cm_err_set(err, CM_INVALID, "must be a JSON object, not %s",
@@ -515,7 +532,7 @@ enum cm_code cm_json_decode_answer_list(const struct cm_message *msg, struct cm_
     if ((code = cm_json_parse(a, text, &cm_json_file_limits, &node, err)) != CM_OK)
         return code;
     if (!cm_json_is_null(node) &&
-        !read_list(&d, &(struct place){NULL, &items, -1}, node, (void *)&list))
+        !read_list(&d, &(struct place){.field = &items, .index = -1}, node, (void *)&list))
         return cm_err_set(err, CM_INVALID, "%.*s", CM_STR_ARG(violations.v[0].detail));
     *ret = list.items;
     *ret_n = list.n;

@@ -1,8 +1,17 @@
 /* Encoding: what shows for empty values, escapes, lists, limits. */
 #include "test_codec.h"
 
+#include <math.h>
+
+#include "api/audit.h"
+#include "api/builds.h"
+#include "api/deployment.h"
 #include "api/errors.h"
+#include "api/keys.h"
+#include "api/jobs.h"
+#include "api/templates.h"
 #include "api/users.h"
+#include "api/workspaces.h"
 #include "codec/json.h"
 
 static void encode_shows_each_field_in_table_order(void **state)
@@ -44,6 +53,110 @@ static void encode_writes_the_error_answer(void **state)
     assert_string_equal(out.ptr,
                         "{\"message\":\"Validation failed.\","
                         "\"validations\":[{\"field\":\"name\",\"detail\":\"is required\"}]}");
+}
+
+/* One encoded value per row, so that each kind of emptiness is seen next to its filled form. */
+static void check(const struct cm_message *msg, const void *value, const char *want)
+{
+    CM_AUTOBUF struct cm_buf out = CM_BUF_INIT(4096);
+
+    cm_json_encode(&out, msg, value);
+    assert_string_equal(out.ptr, want);
+}
+
+static void encode_shows_empty_values_as_the_table_says(void **state)
+{
+    struct api_transition_stats stats = {.p50 = 0};
+    struct api_update_workspace_ttl_request ttl = {.ttl_ms = 5};
+    struct api_matched_provisioners matched = {.count = 1};
+    struct api_provisioner_job_input input = {0};
+
+    (void)state;
+    check(&api_user_msg, NULL, "null");
+    /* A presence bit, shown as null; zero with the bit is zero. */
+    check(&api_transition_stats_msg, &stats, "{\"P50\":null,\"P95\":null}");
+    cm_set_has(stats.has, API_TRANSITION_STATS_HAS_P50);
+    check(&api_transition_stats_msg, &stats, "{\"P50\":0,\"P95\":null}");
+    check(&api_update_workspace_ttl_request_msg, &ttl, "{\"ttl_ms\":null}");
+    cm_set_has(ttl.has, API_UPDATE_WORKSPACE_TTL_REQUEST_HAS_TTL_MS);
+    check(&api_update_workspace_ttl_request_msg, &ttl, "{\"ttl_ms\":5}");
+    /* A time without a bit: both a zeroed struct and Go's zero time are absent. */
+    check(&api_matched_provisioners_msg, &matched,
+          "{\"count\":1,\"available\":0,\"most_recently_seen\":null}");
+    matched.most_recently_seen = CM_TIME_ZERO;
+    check(&api_matched_provisioners_msg, &matched,
+          "{\"count\":1,\"available\":0,\"most_recently_seen\":null}");
+    matched.most_recently_seen = (struct cm_time){1000000};
+    check(&api_matched_provisioners_msg, &matched,
+          "{\"count\":1,\"available\":0,\"most_recently_seen\":\"1970-01-01T00:00:01Z\"}");
+    /* Nothing to show at all. */
+    check(&api_provisioner_job_input_msg, &input, "{}");
+    input.error = CM_STR("x");
+    check(&api_provisioner_job_input_msg, &input, "{\"error\":\"x\"}");
+}
+
+static void encode_shows_maps_raw_and_bytes(void **state)
+{
+    struct cm_pair tags[] = {{CM_STR("scope"), CM_STR("organization")},
+                             {CM_STR("a<b"), CM_STR("")}};
+    struct api_create_provisioner_key_request key = {CM_STR("k"), tags, 2};
+    struct api_authorization_response_checks_entry checks[] = {{CM_STR("a"), true},
+                                                               {CM_STR("b"), false}};
+    struct api_authorization_response auth = {checks, 2};
+    struct api_audit_diff_field field = {.old = CM_STR("{\"x\":\"<i>\"}"), .secret = true};
+    struct api_audit_diff_fields_entry entries[] = {{CM_STR("name"), &field},
+                                                    {CM_STR("none"), NULL}};
+    struct api_audit_diff diff = {entries, 2};
+    struct api_update_workspace_build_state_request st = {CM_STR("\x00\x01\xff"
+                                                                 "abcd")};
+
+    (void)state;
+    check(&api_create_provisioner_key_request_msg, &key,
+          "{\"name\":\"k\",\"tags\":{\"scope\":\"organization\",\"a\\u003cb\":\"\"}}");
+    check(&api_authorization_response_msg, &auth, "{\"a\":true,\"b\":false}");
+    check(&api_authorization_response_msg, &(struct api_authorization_response){0}, "{}");
+    check(&api_audit_diff_msg, &diff,
+          "{\"name\":{\"old\":{\"x\":\"\\u003ci\\u003e\"},\"secret\":true},\"none\":null}");
+    check(&api_update_workspace_build_state_request_msg, &st, "{\"state\":\"AAH/YWJjZA==\"}");
+}
+
+static void encode_writes_numbers_exactly(void **state)
+{
+    static const struct {
+        double value;
+        const char *text;
+    } rows[] = {
+        {0, "0"},
+        {-1, "-1"},
+        {0.579256, "0.579256"},
+        {0.1, "0.1"},
+        {1e15, "1000000000000000"},
+        {1e300, "1e+300"},
+        {1.0 / 3, "0.3333333333333333"},
+        {5e-324, "4.94065645841247e-324"},
+        {(double)INFINITY, "0"},
+        {(double)NAN, "0"},
+    };
+    static const struct {
+        int64_t value;
+        const char *text;
+    } ints[] = {{0, "0"},
+                {-7, "-7"},
+                {INT64_MAX, "9223372036854775807"},
+                {INT64_MIN, "-9223372036854775808"}};
+
+    (void)state;
+    for (size_t i = 0; i < CM_COUNT_OF(rows); i++) {
+        CM_AUTOBUF struct cm_buf want = CM_BUF_INIT(4096);
+        cm_buf_printf(&want, "{\"P50\":%s,\"P95\":0}", rows[i].text);
+        check(&api_workspace_connection_latency_ms_msg,
+              &(struct api_workspace_connection_latency_ms){.p50 = rows[i].value}, want.ptr);
+    }
+    for (size_t i = 0; i < CM_COUNT_OF(ints); i++) {
+        CM_AUTOBUF struct cm_buf want = CM_BUF_INIT(4096);
+        cm_buf_printf(&want, "{\"max_token_lifetime\":%s}", ints[i].text);
+        check(&api_token_config_msg, &(struct api_token_config){ints[i].value}, want.ptr);
+    }
 }
 
 static void encode_list_of_none_is_an_empty_list(void **state)
@@ -105,6 +218,9 @@ int main(void)
     const struct CMUnitTest tests[] = {
         cmocka_unit_test(encode_shows_each_field_in_table_order),
         cmocka_unit_test(encode_writes_the_error_answer),
+        cmocka_unit_test(encode_shows_empty_values_as_the_table_says),
+        cmocka_unit_test(encode_shows_maps_raw_and_bytes),
+        cmocka_unit_test(encode_writes_numbers_exactly),
         cmocka_unit_test(encode_list_of_none_is_an_empty_list),
         cmocka_unit_test(write_str_escapes),
         cmocka_unit_test(encode_past_the_maximum_fails_and_writes_nothing_after),
