@@ -76,7 +76,7 @@ CM_MUST_USE enum cm_code cm_db_notify(struct cm_db *db, struct cm_str channel, s
 
 /* ---- batches: several independent statements in one round trip ---- */
 
-/* Add with the generated store_x_add() functions, then run once. Results are written to where the adds said.
+/* Add with the generated store_x_batch() functions, then run once. Results are written to where the adds said.
  * In a batch a query of `one` leaves NULL when there is no row. Outside a transaction a batch is one of its
  * own: when a statement fails, none has happened. Everything lives in the arena. */
 struct cm_db_batch;

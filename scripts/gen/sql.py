@@ -20,8 +20,9 @@ program's SQL files, a struct of proto/api (with its include), or int, text, uui
 Types: bool int float text uuid time bytes json jsonmap, `enum X` (text in SQL, X names a cm_enum), in rows also
 `msg X` (jsonb); X[] is an array of any but jsonmap; ? may be NULL. In C a nullable parameter is a pointer
 (text, bytes, json: ptr NULL; enum: 0); a nullable column has a bit: cm_has(row->has, STORE_GROUP_HAS_DELETED_AT).
+In a statement {w} stands for all columns of the result row, each as w.column; {w - a, b} leaves a and b out.
 A query of more than six parameters takes them in a struct <query>_args, by pointer. For a query x there are
-x(db, arena, parameters, results, err) and, for batches (db/db.h), x_add(batch, parameters, results).
+x(db, arena, parameters, results, err) and, for batches (db/db.h), x_batch(batch, parameters, results).
 """
 import os
 import re
@@ -193,6 +194,8 @@ class Query:
         if not m:
             raise Bad("expected `query name(parameter type, ...) -> one|optional|many row, or exec`")
         self.file, self.name, self.params, self.want, self.result = file, m[1], named_types(m[2]), m[3], m[4]
+        if re.search(r"_(batch|stmt|args|params|bind)$", self.name):
+            raise Bad(f"{self.name}: such endings are the generator's")
         if len(self.name) > 62:
             raise Bad("a name of over 62 bytes")
         if (self.want == "exec") != (self.result is None):
@@ -205,9 +208,24 @@ class Query:
         text = squeeze("\n".join(self.body))
         if not text.endswith(";"):
             raise Bad(f"{self.name}: the statement must end with ;")
-        text = text[:-1].rstrip()
-        if not text:
+        self.text = text[:-1].rstrip()
+        if not self.text:
             raise Bad(f"{self.name}: no statement")
+
+    def expand(self, rows):
+        """Columns and parameters, once all rows are known."""
+        def columns(m):
+            row = rows.get(self.result)
+            if not row:
+                raise Bad(f"{self.name}: {m[0]} needs a row declared in these files")
+            names = [n for n, _ in row.columns]
+            without = split_list(m[2] or "")
+            for n in without:
+                if n not in names:
+                    raise Bad(f"{self.name}: {n} is no column of {self.result}")
+            return ", ".join(f"{m[1]}.{n}" for n in names if n not in without)
+
+        text = outside_quotes(self.text, lambda s: re.sub(r"\{([a-z_]+)(?:\s*-\s*([a-z_, ]+))?\}", columns, s))
         numbers = {n: i + 1 for i, (n, _) in enumerate(self.params)}
         used = set()
 
@@ -256,7 +274,7 @@ class Query:
 
     def head(self, batch):
         if batch:
-            return f"void {self.name}_add(" + ", ".join(
+            return f"void {self.name}_batch(" + ", ".join(
                 ["struct cm_db_batch *b"] + self.param_decl() + self.result_decl(True)) + ")"
         return f"enum cm_code {self.name}(" + ", ".join(
             ["struct cm_db *db", "struct cm_arena *a"] + self.param_decl() + self.result_decl(False) +
@@ -387,6 +405,12 @@ def gen_queries(out, paths):
                 sys.exit(f"{f.base}.sql: {thing.name} is declared twice")
             names.add(thing.name)
         rows.update({r.name: r for r in f.rows})
+    try:
+        for f in files:
+            for q in f.queries:
+                q.expand(rows)
+    except Bad as e:
+        sys.exit(f"{f.base}.sql: {e}")
     for f in files:
         foreign = {rows[q.result].file for q in f.queries if q.result in rows} - {f.base}
         unknown = [q for q in f.queries if q.result and q.result not in rows and q.result not in TYPES and

@@ -10,21 +10,18 @@ VALUES ($id, $hashed_secret, $user_id, $login_type, $token_name, $scopes,
         coalesce($allow_list, '[{"id": "*", "type": "*"}]'), $lifetime_seconds, $ip_address, $expires_at);
 
 -- query store_api_key_by_id(id text) -> one store_api_key
-SELECT k.id, k.user_id, u.username, k.login_type, k.token_name, k.scopes, k.allow_list, k.lifetime_seconds,
-       k.ip_address, k.last_used, k.expires_at, k.created_at, k.updated_at
+SELECT {k - username}, u.username
 FROM api_keys k JOIN users u ON u.id = k.user_id
 WHERE k.id = $id;
 
 -- query store_api_key_by_name(user_id uuid, token_name text) -> one store_api_key
-SELECT k.id, k.user_id, u.username, k.login_type, k.token_name, k.scopes, k.allow_list, k.lifetime_seconds,
-       k.ip_address, k.last_used, k.expires_at, k.created_at, k.updated_at
+SELECT {k - username}, u.username
 FROM api_keys k JOIN users u ON u.id = k.user_id
 WHERE k.user_id = $user_id AND k.login_type = 'token' AND k.token_name = $token_name AND k.token_name <> '';
 
 -- Tokens, that is keys made by name. user_id NULL: everybody's.
 -- query store_api_key_tokens(user_id uuid?, include_expired bool) -> many store_api_key
-SELECT k.id, k.user_id, u.username, k.login_type, k.token_name, k.scopes, k.allow_list, k.lifetime_seconds,
-       k.ip_address, k.last_used, k.expires_at, k.created_at, k.updated_at
+SELECT {k - username}, u.username
 FROM api_keys k JOIN users u ON u.id = k.user_id AND NOT u.deleted
 WHERE k.login_type = 'token' AND ($user_id::uuid IS NULL OR k.user_id = $user_id)
   AND ($include_expired OR k.expires_at > now())

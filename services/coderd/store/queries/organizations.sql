@@ -4,34 +4,29 @@
 --     default_org_member_roles text[], shareable_workspace_owners text, created_at time, updated_at time
 
 -- query store_organization_by_id(id uuid) -> one store_organization
-SELECT id, name, display_name, description, icon, is_default, default_org_member_roles, shareable_workspace_owners,
-       created_at, updated_at
+SELECT {organizations}
 FROM organizations
 WHERE id = $id AND NOT deleted;
 
 -- query store_organization_by_name(name text) -> one store_organization
-SELECT id, name, display_name, description, icon, is_default, default_org_member_roles, shareable_workspace_owners,
-       created_at, updated_at
+SELECT {organizations}
 FROM organizations
 WHERE lower(name) = lower($name) AND NOT deleted;
 
 -- query store_organization_default() -> one store_organization
-SELECT id, name, display_name, description, icon, is_default, default_org_member_roles, shareable_workspace_owners,
-       created_at, updated_at
+SELECT {organizations}
 FROM organizations
 WHERE is_default;
 
 -- ids NULL: all.
 -- query store_organizations(ids uuid[]?) -> many store_organization
-SELECT id, name, display_name, description, icon, is_default, default_org_member_roles, shareable_workspace_owners,
-       created_at, updated_at
+SELECT {organizations}
 FROM organizations
 WHERE NOT deleted AND ($ids::uuid[] IS NULL OR id = ANY ($ids))
 ORDER BY lower(name);
 
 -- query store_organizations_of_user(user_id uuid) -> many store_organization
-SELECT o.id, o.name, o.display_name, o.description, o.icon, o.is_default, o.default_org_member_roles,
-       o.shareable_workspace_owners, o.created_at, o.updated_at
+SELECT {o}
 FROM organizations o
 JOIN organization_members m ON m.organization_id = o.id AND m.user_id = $user_id
 WHERE NOT o.deleted
@@ -41,8 +36,7 @@ ORDER BY lower(o.name);
 -- query store_organization_insert(id uuid, name text, display_name text, description text, icon text) -> one store_organization
 INSERT INTO organizations (id, name, display_name, description, icon)
 VALUES ($id, $name, $display_name, $description, $icon)
-RETURNING id, name, display_name, description, icon, is_default, default_org_member_roles,
-          shareable_workspace_owners, created_at, updated_at;
+RETURNING {organizations};
 
 -- NULL leaves a value as it is.
 -- query store_organization_update(id uuid, name text?, display_name text?, description text?, icon text?, default_org_member_roles text[]?) -> one store_organization
@@ -51,8 +45,7 @@ SET name = coalesce($name, name), display_name = coalesce($display_name, display
     description = coalesce($description, description), icon = coalesce($icon, icon),
     default_org_member_roles = coalesce($default_org_member_roles, default_org_member_roles), updated_at = now()
 WHERE id = $id AND NOT deleted
-RETURNING id, name, display_name, description, icon, is_default, default_org_member_roles,
-          shareable_workspace_owners, created_at, updated_at;
+RETURNING {organizations};
 
 -- query store_organization_delete(id uuid) -> exec
 UPDATE organizations SET deleted = true, updated_at = now() WHERE id = $id AND NOT deleted AND NOT is_default;

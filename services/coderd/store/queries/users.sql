@@ -7,24 +7,21 @@
 --     organization_ids uuid[]
 
 -- query store_user_by_id(id uuid) -> one store_user
-SELECT u.id, u.username, u.email, u.name, u.avatar_url, u.status, u.login_type, u.rbac_roles, u.is_service_account,
-       u.is_system, u.created_at, u.updated_at, u.last_seen_at,
+SELECT {u - organization_ids},
        ARRAY(SELECT m.organization_id FROM organization_members m WHERE m.user_id = u.id
              ORDER BY m.created_at, m.organization_id) AS organization_ids
 FROM users u
 WHERE u.id = $id AND NOT u.deleted;
 
 -- query store_users_by_ids(ids uuid[]) -> many store_user
-SELECT u.id, u.username, u.email, u.name, u.avatar_url, u.status, u.login_type, u.rbac_roles, u.is_service_account,
-       u.is_system, u.created_at, u.updated_at, u.last_seen_at,
+SELECT {u - organization_ids},
        ARRAY(SELECT m.organization_id FROM organization_members m WHERE m.user_id = u.id
              ORDER BY m.created_at, m.organization_id) AS organization_ids
 FROM users u
 WHERE u.id = ANY ($ids) AND NOT u.deleted;
 
 -- query store_user_by_username(username text) -> one store_user
-SELECT u.id, u.username, u.email, u.name, u.avatar_url, u.status, u.login_type, u.rbac_roles, u.is_service_account,
-       u.is_system, u.created_at, u.updated_at, u.last_seen_at,
+SELECT {u - organization_ids},
        ARRAY(SELECT m.organization_id FROM organization_members m WHERE m.user_id = u.id
              ORDER BY m.created_at, m.organization_id) AS organization_ids
 FROM users u
@@ -35,12 +32,12 @@ WHERE lower(u.username) = lower($username) AND NOT u.deleted;
 
 -- For the login form.
 -- query store_user_password_by_email(email text) -> optional store_user_password
-SELECT id, hashed_password, status, login_type, username, rbac_roles
+SELECT {users}
 FROM users
 WHERE lower(email) = lower($email) AND email <> '' AND NOT deleted AND NOT is_system;
 
 -- query store_user_password_by_id(id uuid) -> one store_user_password
-SELECT id, hashed_password, status, login_type, username, rbac_roles
+SELECT {users}
 FROM users
 WHERE id = $id AND NOT deleted;
 
@@ -134,8 +131,7 @@ WITH found AS (
       AND ($created_before::timestamptz IS NULL OR u.created_at <= $created_before)
       AND ($github_com_user_id::bigint IS NULL OR u.github_com_user_id = $github_com_user_id)
 )
-SELECT u.id, u.username, u.email, u.name, u.avatar_url, u.status, u.login_type, u.rbac_roles, u.is_service_account,
-       u.created_at, u.updated_at, u.last_seen_at,
+SELECT {u - organization_ids, total},
        ARRAY(SELECT m.organization_id FROM organization_members m WHERE m.user_id = u.id
              ORDER BY m.created_at, m.organization_id) AS organization_ids,
        u.total
