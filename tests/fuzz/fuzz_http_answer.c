@@ -1,4 +1,5 @@
-/* HTTP answers as a client reads them: the first byte says how the rest is cut into pieces and what was asked. */
+/* HTTP answers as a client reads them: the first byte says how the rest is cut into pieces and what
+ * was asked. */
 #include "net/dial/http_answer.h"
 
 int LLVMFuzzerTestOneInput(const uint8_t *data, size_t size);
