@@ -105,9 +105,9 @@ static void convert(struct cm_arena *a, const cJSON *from, struct cm_json *to)
     }
 }
 
-enum cm_code cm_json_parse(struct cm_arena *a, struct cm_str text,
-                           const struct cm_json_limits *limits, const struct cm_json **ret,
-                           struct cm_err *err)
+static enum cm_code parse_first(struct cm_arena *a, struct cm_str text,
+                                const struct cm_json_limits *limits, const struct cm_json **ret,
+                                size_t *ret_used, struct cm_err *err)
 {
     CM_CLEANUP(free_cjson) cJSON *tree = NULL;
     const char *end = NULL;
@@ -129,6 +129,29 @@ enum cm_code cm_json_parse(struct cm_arena *a, struct cm_str text,
                           end && end >= text.ptr ? (size_t)(end - text.ptr) : 0);
     struct cm_json *root = CM_NEW(a, struct cm_json);
     convert(a, tree, root);
+    *ret = root;
+    *ret_used = (size_t)(end - text.ptr);
+    return CM_OK;
+}
+
+enum cm_code cm_json_parse(struct cm_arena *a, struct cm_str text,
+                           const struct cm_json_limits *limits, const struct cm_json **ret,
+                           struct cm_err *err)
+{
+    size_t used = 0;
+    return parse_first(a, text, limits, ret, &used, err);
+}
+
+enum cm_code cm_json_parse_whole(struct cm_arena *a, struct cm_str text,
+                                 const struct cm_json_limits *limits, const struct cm_json **ret,
+                                 struct cm_err *err)
+{
+    const struct cm_json *root = NULL;
+    size_t used = 0;
+    if (parse_first(a, text, limits, &root, &used, err) != CM_OK)
+        return err ? err->code : CM_INVALID;
+    if (cm_str_trim(cm_str_sub(text, used, text.len)).len)
+        return cm_err_set(err, CM_INVALID, "invalid JSON: byte %zu is behind the value", used);
     *ret = root;
     return CM_OK;
 }

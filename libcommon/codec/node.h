@@ -42,6 +42,11 @@ CM_MUST_USE enum cm_code cm_json_parse(struct cm_arena *a, struct cm_str text,
                                        const struct cm_json_limits *limits,
                                        const struct cm_json **ret, struct cm_err *err);
 
+/* The same for text that may hold nothing behind the value but white space. */
+CM_MUST_USE enum cm_code cm_json_parse_whole(struct cm_arena *a, struct cm_str text,
+                                             const struct cm_json_limits *limits,
+                                             const struct cm_json **ret, struct cm_err *err);
+
 enum cm_json_type cm_json_type(const struct cm_json *n);
 const char *cm_json_type_name(enum cm_json_type type);      /* "an object", "a number", ... */
 static inline bool cm_json_is_null(const struct cm_json *n) /* also when absent */

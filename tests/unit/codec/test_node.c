@@ -111,11 +111,33 @@ static void getters_tell_types_apart(void **state)
     assert_string_equal(cm_json_type_name(cm_json_type(n)), "an object");
 }
 
+static void parse_whole_refuses_what_follows(void **state)
+{
+    static const struct {
+        const char *in;
+        enum cm_code code;
+    } rows[] = {
+        {"[1] \n", CM_OK},   {" null", CM_OK},      {"[1] x", CM_INVALID}, {"[1]]", CM_INVALID},
+        {"1,2", CM_INVALID}, {"{} {}", CM_INVALID}, {"", CM_INVALID},      {"\"a\"b", CM_INVALID},
+    };
+
+    (void)state;
+    for (size_t i = 0; i < CM_COUNT_OF(rows); i++) {
+        CM_AUTO(cm_arena) a = cm_arena_new();
+        const struct cm_json *n = NULL;
+        struct cm_err err = {0};
+        enum cm_code code = cm_json_parse_whole(a, cm_str(rows[i].in), NULL, &n, &err);
+        if (code != rows[i].code)
+            fail_msg("row %zu: %s (%s)", i, cm_code_name(code), err.text);
+    }
+}
+
 int main(void)
 {
     const struct CMUnitTest tests[] = {
         cmocka_unit_test(parse_and_write_keep_the_value),
         cmocka_unit_test(parse_refuses),
+        cmocka_unit_test(parse_whole_refuses_what_follows),
         cmocka_unit_test(brackets_inside_strings_do_not_count),
         cmocka_unit_test(getters_tell_types_apart),
     };
