@@ -32,7 +32,7 @@ static bool take_value(struct call *c, const struct block *block, const Tfplugin
     if (in && in->msgpack.len)
         code = value_decode(c->arena, cm_str_n(in->msgpack.data, in->msgpack.len), &raw, &err);
     else if (in && in->json.len)
-        code = json_decode(c->arena, cm_str_n(in->json.data, in->json.len), &raw, NULL, &err);
+        code = json_decode(c->arena, JSON_WHOLE, cm_str_n(in->json.data, in->json.len), &raw, &err);
     if (code == CM_OK)
         code = conform_object(c->arena, block, CONFORM_EXACT, &raw, ret, &err);
     if (code != CM_OK)
@@ -215,7 +215,7 @@ static void on_upgrade_resource_state(Tfplugin5__Provider_Service *s,
             "once with Terraform 0.12 or later and the provider of that time");
     } else if (t) {
         struct cm_str json = cm_str_n(in->raw_state->json.data, in->raw_state->json.len);
-        if (json_decode(c.arena, json, &raw, NULL, &err) != CM_OK ||
+        if (json_decode(c.arena, JSON_WHOLE, json, &raw, &err) != CM_OK ||
             conform_object(c.arena, &t->block, CONFORM_LENIENT, &raw, &state, &err) != CM_OK)
             call_error(&c, PATH_ROOT, "The stored state of this resource cannot be read: %s",
                        err.text);

@@ -126,12 +126,14 @@ static enum cm_code open_door(const struct call *c, struct handshake **ret_h, st
     if (handshake_listen(c, &h, err) != CM_OK)
         return err ? err->code : CM_IO;
     struct cm_str pem = call_env(c, "PLUGIN_CLIENT_CERT", NULL);
-    if (pem.len && tls_new(pem, &tls, &der, err) != CM_OK)
+    if (pem.len && tls_new(&tls, &der, err) != CM_OK)
         return err ? err->code : CM_INTERNAL;
     handshake_line(h, cm_buf_view(&der), &line);
     if (cm_buf_check(&line, "the handshake line", err) != CM_OK ||
         write_all(STDOUT_FILENO, cm_buf_view(&line), err) != CM_OK)
         return err ? err->code : CM_IO;
+    if (tls && tls_trust(tls, pem, err) != CM_OK)
+        return err ? err->code : CM_INTERNAL;
     *ret_h = CM_TAKE(h);
     *ret_tls = CM_TAKE(tls);
     return CM_OK;

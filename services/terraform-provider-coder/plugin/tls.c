@@ -1,5 +1,6 @@
 #include "plugin/tls.h"
 
+#include <openssl/core_names.h>
 #include <openssl/err.h>
 #include <openssl/evp.h>
 #include <openssl/pem.h>
@@ -11,7 +12,11 @@
 #define LIFETIME_SECONDS (365L * 24 * 3600)
 #define SERIAL_BYTES     16
 
+#define POINT_BYTES 65 /* an uncompressed point of P-256 */
+
 struct tls {
+    EVP_PKEY *key;
+    X509 *cert;
     SSL_CTX *ctx;
 };
 
@@ -42,8 +47,24 @@ static bool set_serial(X509 *cert)
     return ok;
 }
 
-/* P-256 rather than the P-521 of other plugins: a start costs a fraction, and terraform takes
- * either. */
+/* X509_set_pubkey would load OpenSSL's encoders for this one key, which takes longer than all the
+ * rest. */
+static bool set_public_key(X509 *cert, EVP_PKEY *key)
+{
+    unsigned char point[POINT_BYTES];
+    size_t n = 0;
+    if (EVP_PKEY_get_octet_string_param(key, OSSL_PKEY_PARAM_ENCODED_PUBLIC_KEY, point,
+                                        sizeof(point), &n) != 1)
+        return false;
+    unsigned char *owned = OPENSSL_memdup(point, n);
+    if (owned && X509_PUBKEY_set0_param(X509_get_X509_PUBKEY(cert),
+                                        OBJ_nid2obj(NID_X9_62_id_ecPublicKey), V_ASN1_OBJECT,
+                                        OBJ_nid2obj(NID_X9_62_prime256v1), owned, (int)n) == 1)
+        return true;
+    OPENSSL_free(owned);
+    return false;
+}
+
 static bool fill_certificate(X509 *cert, EVP_PKEY *key)
 {
     X509_NAME *name = X509_get_subject_name(cert);
@@ -52,14 +73,14 @@ static bool fill_certificate(X509 *cert, EVP_PKEY *key)
            X509_gmtime_adj(X509_getm_notAfter(cert), LIFETIME_SECONDS) &&
            X509_NAME_add_entry_by_txt(name, "CN", MBSTRING_ASC, (const unsigned char *)"localhost",
                                       -1, -1, 0) == 1 &&
-           X509_set_issuer_name(cert, name) == 1 && X509_set_pubkey(cert, key) == 1 &&
+           X509_set_issuer_name(cert, name) == 1 && set_public_key(cert, key) &&
            add_extension(cert, NID_subject_alt_name, "DNS:localhost") &&
            add_extension(cert, NID_key_usage, "critical,digitalSignature") &&
            add_extension(cert, NID_ext_key_usage, "serverAuth") &&
            X509_sign(cert, key, EVP_sha256()) > 0;
 }
 
-static bool put_der(X509 *cert, struct cm_buf *out)
+static bool put_der(const X509 *cert, struct cm_buf *out)
 {
     unsigned char *der = NULL;
     int n = i2d_X509(cert, &der);
@@ -69,14 +90,14 @@ static bool put_der(X509 *cert, struct cm_buf *out)
     return n > 0 && !out->failed;
 }
 
-static bool use_own_certificate(SSL_CTX *ctx, struct cm_buf *cert_der)
+/* Only a certificate that was read has a public key that TLS can use: set_public_key has left bytes
+ * in this one. */
+static bool use_certificate(SSL_CTX *ctx, const X509 *made)
 {
-    EVP_PKEY *key = EVP_EC_gen("P-256");
-    X509 *cert = X509_new();
-    bool ok = key && cert && fill_certificate(cert, key) && put_der(cert, cert_der) &&
-              SSL_CTX_use_certificate(ctx, cert) == 1 && SSL_CTX_use_PrivateKey(ctx, key) == 1;
-    X509_free(cert);
-    EVP_PKEY_free(key);
+    unsigned char *der = NULL;
+    int n = i2d_X509(made, &der);
+    bool ok = n > 0 && SSL_CTX_use_certificate_ASN1(ctx, n, der) == 1;
+    OPENSSL_free(der);
     return ok;
 }
 
@@ -107,27 +128,36 @@ static int select_h2(SSL *ssl CM_UNUSED, const unsigned char **out, unsigned cha
     return SSL_TLSEXT_ERR_OK;
 }
 
-enum cm_code tls_new(struct cm_str client_pem, struct tls **ret, struct cm_buf *cert_der,
-                     struct cm_err *err)
+/* P-256 rather than the P-521 of other plugins: a start costs a fraction, and terraform takes
+ * either. */
+enum cm_code tls_new(struct tls **ret, struct cm_buf *cert_der, struct cm_err *err)
 {
     CM_AUTO(tls) t = cm_xcalloc(1, sizeof(*t));
     /* The system's openssl.cnf has no say in a connection between two processes, and reading it
      * takes time. */
     if (OPENSSL_init_ssl(OPENSSL_INIT_NO_LOAD_CONFIG, NULL) != 1)
         return fail(err, "start OpenSSL");
+    t->key = EVP_EC_gen("P-256");
+    t->cert = X509_new();
+    if (!t->key || !t->cert || !fill_certificate(t->cert, t->key) || !put_der(t->cert, cert_der))
+        return fail(err, "make a certificate");
+    *ret = CM_TAKE(t);
+    return CM_OK;
+}
+
+enum cm_code tls_trust(struct tls *t, struct cm_str client_pem, struct cm_err *err)
+{
     t->ctx = SSL_CTX_new(TLS_server_method());
-    if (!t->ctx || SSL_CTX_set_min_proto_version(t->ctx, TLS1_2_VERSION) != 1)
+    if (!t->ctx || SSL_CTX_set_min_proto_version(t->ctx, TLS1_2_VERSION) != 1 ||
+        !use_certificate(t->ctx, t->cert) || SSL_CTX_use_PrivateKey(t->ctx, t->key) != 1)
         return fail(err, "set up TLS");
     if (!trust_only(t->ctx, client_pem))
         return fail(err, "read the certificate in PLUGIN_CLIENT_CERT");
-    if (!use_own_certificate(t->ctx, cert_der))
-        return fail(err, "make a certificate");
     SSL_CTX_set_verify(t->ctx, SSL_VERIFY_PEER | SSL_VERIFY_FAIL_IF_NO_PEER_CERT, NULL);
     SSL_CTX_set_alpn_select_cb(t->ctx, select_h2, NULL);
     SSL_CTX_set_num_tickets(t->ctx, 0); /* there is one connection only */
     SSL_CTX_set_options(t->ctx, SSL_OP_NO_RENEGOTIATION | SSL_OP_IGNORE_UNEXPECTED_EOF);
     SSL_CTX_set_mode(t->ctx, SSL_MODE_ENABLE_PARTIAL_WRITE | SSL_MODE_ACCEPT_MOVING_WRITE_BUFFER);
-    *ret = CM_TAKE(t);
     return CM_OK;
 }
 
@@ -136,6 +166,8 @@ void tls_free(struct tls *t)
     if (!t)
         return;
     SSL_CTX_free(t->ctx);
+    X509_free(t->cert);
+    EVP_PKEY_free(t->key);
     cm_free(t);
 }
 

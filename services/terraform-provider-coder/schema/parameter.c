@@ -259,7 +259,7 @@ static bool check_all_chosen(const struct subject *s, const struct value *option
     struct value list;
     struct cm_err err;
     struct cm_str quoted = call_quote(s->c, s->value);
-    if (json_decode_strings(s->c->arena, s->value, &list, NULL, &err) != CM_OK) {
+    if (json_decode_strings(s->c->arena, JSON_WHOLE, s->value, &list, &err) != CM_OK) {
         struct diag *d = call_error(s->c, s->path, "Value must be a json encoded list of strings");
         d->detail =
             cm_arena_fmt(s->c->arena, "value %.*s is not a json encoded list of strings: %s",

@@ -106,7 +106,7 @@ static bool validate_string(struct call *c, const struct parameter_rules *r, str
 static bool is_string_list(struct call *c, struct cm_str value)
 {
     struct value list;
-    return json_decode_strings(c->arena, value, &list, NULL, NULL) == CM_OK;
+    return json_decode_strings(c->arena, JSON_WHOLE, value, &list, NULL) == CM_OK;
 }
 
 bool parameter_validate(struct call *c, const struct parameter_rules *r, struct cm_str value,

@@ -44,10 +44,10 @@ static const struct field fields[] = {
 static struct value read_groups(struct call *c)
 {
     bool exists;
-    struct cm_str text = call_env(c, "CODER_WORKSPACE_OWNER_GROUPS", &exists), rest;
+    struct cm_str text = call_env(c, "CODER_WORKSPACE_OWNER_GROUPS", &exists);
     struct value groups = VALUE_EMPTY_LIST;
     struct cm_err err;
-    if (exists && json_decode_strings(c->arena, text, &groups, &rest, &err) != CM_OK)
+    if (exists && json_decode_strings(c->arena, JSON_FIRST, text, &groups, &err) != CM_OK)
         call_error(c, PATH_ROOT, "invalid user groups: %s", err.text);
     return groups;
 }
@@ -71,12 +71,12 @@ static bool read_role(struct call *c, const struct value *in, struct value *ret)
 static struct value read_roles(struct call *c)
 {
     bool exists;
-    struct cm_str text = call_env(c, "CODER_WORKSPACE_OWNER_RBAC_ROLES", &exists), rest;
+    struct cm_str text = call_env(c, "CODER_WORKSPACE_OWNER_RBAC_ROLES", &exists);
     struct value in, out;
     struct cm_err err;
     if (!exists)
         return VALUE_EMPTY_LIST;
-    if (json_decode(c->arena, text, &in, &rest, &err) != CM_OK) {
+    if (json_decode(c->arena, JSON_FIRST, text, &in, &err) != CM_OK) {
         call_error(c, PATH_ROOT, "invalid user rbac roles: %s", err.text);
         return VALUE_EMPTY_LIST;
     }
