@@ -240,6 +240,9 @@ static void put_enum(struct out *o, const struct cm_enum *en, int value)
     put_str(o, cm_str(en->texts[value]));
 }
 
+/* What an absent message that shows as zero is encoded from. */
+static const _Alignas(16) char zeros[4096];
+
 static void put_message(struct out *o, const struct cm_message *msg, const char *base);
 
 /* One value; at points to the member, or to the element of a list. Messages of lists lie side by
@@ -393,10 +396,10 @@ static void put_member(struct out *o, const struct cm_field *f, const char *base
             put_list(o, f, items, n);
     } else if (f->type == CM_FT_MSG) {
         const char *m = *(const char *const *)(const void *)(base + f->offset);
-        if (m)
-            put_message(o, f->msg, m);
-        else
-            put(o, "{}", 2);
+        cm_assert(f->msg->size <= sizeof(zeros));
+        put_message(o, f->msg, m ? m : zeros);
+    } else if (f->type == CM_FT_TIME && base == zeros) {
+        put_time(o, CM_TIME_ZERO);
     } else {
         put_value(o, f, base + f->offset);
     }

@@ -42,7 +42,8 @@ enum cm_field_type {
 /* What an encoder shows for a field that is absent (its has bit is clear, pointer NULL, list
  * empty). */
 enum cm_field_empty {
-    CM_EMPTY_ZERO, /* "", 0, false, nil UUID, zero time, [] or {} */
+    CM_EMPTY_ZERO, /* "", 0, false, nil UUID, zero time, [], {}; a message with all its members
+                      empty */
     CM_EMPTY_NULL, /* null */
     CM_EMPTY_OMIT, /* the key is left out; for scalars without a has bit, a zero value counts as
                       absent */

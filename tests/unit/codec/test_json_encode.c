@@ -9,6 +9,7 @@
 #include "api/errors.h"
 #include "api/keys.h"
 #include "api/jobs.h"
+#include "api/notifications.h"
 #include "api/templates.h"
 #include "api/users.h"
 #include "api/workspaces.h"
@@ -89,6 +90,17 @@ static void encode_shows_empty_values_as_the_table_says(void **state)
     matched.most_recently_seen = (struct cm_time){1000000};
     check(&api_matched_provisioners_msg, &matched,
           "{\"count\":1,\"available\":0,\"most_recently_seen\":\"1970-01-01T00:00:01Z\"}");
+    /* A message that clients expect to be there. */
+    check(&api_workspace_proxies_response_msg, &(struct api_workspace_proxies_response){0},
+          "{\"regions\":[]}");
+    check(&api_get_inbox_notification_response_msg,
+          &(struct api_get_inbox_notification_response){.unread_count = 1},
+          "{\"notification\":{\"id\":\"00000000-0000-0000-0000-000000000000\","
+          "\"user_id\":\"00000000-0000-0000-0000-000000000000\",\"template_id\":\"00000000-0000-"
+          "0000-0000-000000000000\","
+          "\"targets\":[],\"title\":\"\",\"content\":\"\",\"icon\":\"\",\"actions\":[],\"read_at\":"
+          "null,"
+          "\"created_at\":\"0001-01-01T00:00:00Z\"},\"unread_count\":1}");
     /* Nothing to show at all. */
     check(&api_provisioner_job_input_msg, &input, "{}");
     input.error = CM_STR("x");
