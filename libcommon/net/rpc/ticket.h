@@ -1,5 +1,6 @@
-/* Tickets: a caller's identity and session secret, sealed under a deployment key that all replicas share, so that
- * one that never saw the Hello can serve the caller. Opaque to everybody else. No state, any thread. */
+/* Tickets: a caller's identity and session secret, sealed under a deployment key that all replicas
+ * share, so that one that never saw the Hello can serve the caller. Opaque to everybody else. No
+ * state, any thread. */
 #pragma once
 
 #include "net/rpc/seal.h"
@@ -20,10 +21,12 @@ struct cm_rpc_ticket {
 };
 
 /* Appends the ticket to out. */
-CM_MUST_USE enum cm_code cm_rpc_ticket_seal(const struct cm_rpc_key *key, const struct cm_rpc_ticket *t,
-                                            struct cm_buf *out, struct cm_err *err);
-/* Tries the key that the ticket names. CM_UNAUTHENTICATED when it was altered, is expired at now, or its key is not
- * among keys. What ret points at lives in the arena; the secret is wiped with it. */
-CM_MUST_USE enum cm_code cm_rpc_ticket_open(struct cm_arena *a, const struct cm_rpc_key *keys, size_t n_keys,
-                                            struct cm_str bytes, struct cm_time now, struct cm_rpc_ticket **ret,
+CM_MUST_USE enum cm_code cm_rpc_ticket_seal(const struct cm_rpc_key *key,
+                                            const struct cm_rpc_ticket *t, struct cm_buf *out,
                                             struct cm_err *err);
+/* Tries the key that the ticket names. CM_UNAUTHENTICATED when it was altered, is expired at now,
+ * or its key is not among keys. What ret points at lives in the arena; the secret is wiped with it.
+ */
+CM_MUST_USE enum cm_code cm_rpc_ticket_open(struct cm_arena *a, const struct cm_rpc_key *keys,
+                                            size_t n_keys, struct cm_str bytes, struct cm_time now,
+                                            struct cm_rpc_ticket **ret, struct cm_err *err);

@@ -1,0 +1,475 @@
+/* Listeners, connections and contexts. nng's threads enter at on_aio and on_pipe; they only take
+ * notes and pass work to the pool. */
+#include "net/rpc/server.h"
+
+#include <sys/stat.h>
+#include <unistd.h>
+
+#include <nng/nng.h>
+#include <nng/protocol/reqrep0/rep.h>
+
+#include "base/enc.h"
+#include "base/random.h"
+#include "base/secret.h"
+#include "net/rpc/server_impl.h"
+#include "obs/log.h"
+
+static struct cm_str pipe_key(const uint32_t *id)
+{
+    return cm_str_n(id, sizeof(*id));
+}
+
+static void work_receive(struct rpc_work *w)
+{
+    w->state = WORK_RECEIVING;
+    nng_ctx_recv(w->ctx, w->aio);
+}
+
+static void work_close(struct rpc_work *w)
+{
+    struct cm_rpc_server *s = w->server;
+    pthread_mutex_lock(&s->lock);
+    w->closed = true;
+    pthread_cond_broadcast(&s->idle);
+    pthread_mutex_unlock(&s->lock);
+}
+
+/* The reply is out, or was lost with its connection. */
+static void work_next(struct rpc_work *w)
+{
+    struct cm_rpc_server *s = w->server;
+    uint32_t id = w->pipe;
+    rpc_request_done(w);
+    pthread_mutex_lock(&s->lock);
+    struct rpc_pipe *p = cm_map_get(s->pipes, pipe_key(&id));
+    if (p) {
+        p->unanswered--;
+        p->last_seen = cm_monotonic_now();
+    }
+    s->n_running--;
+    bool stopping = s->stopping;
+    pthread_mutex_unlock(&s->lock);
+    if (stopping)
+        work_close(w);
+    else
+        work_receive(w);
+}
+
+static void take_request(struct rpc_work *w)
+{
+    struct cm_rpc_server *s = w->server;
+    w->msg = nng_aio_get_msg(w->aio);
+    w->pipe = (uint32_t)nng_pipe_id(nng_msg_get_pipe(w->msg));
+    w->arrived = cm_monotonic_now();
+    w->state = WORK_RUNNING;
+    unsigned max = s->cfg.per_pipe_max;
+    bool too_many = false;
+    pthread_mutex_lock(&s->lock);
+    struct rpc_pipe *p = cm_map_get(s->pipes, pipe_key(&w->pipe));
+    w->is_unix = p && p->is_unix;
+    w->address[0] = '\0';
+    if (p) {
+        memcpy(w->address, p->address, sizeof(w->address));
+        p->last_seen = w->arrived;
+        too_many = ++p->unanswered > max;
+    }
+    s->requests++;
+    s->n_running++;
+    pthread_mutex_unlock(&s->lock);
+    struct cm_err err;
+    w->task = (struct cm_task){.work = rpc_work_task};
+    if (too_many)
+        rpc_reply_early(w, CM_RATE_LIMITED, "too many requests of this connection are unanswered");
+    else if (cm_pool_submit(s->cfg.pool, &w->task, &err) != CM_OK)
+        rpc_reply_early(w, CM_UNAVAILABLE, err.text);
+}
+
+static void on_aio(void *arg)
+{
+    struct rpc_work *w = arg;
+    int rv = nng_aio_result(w->aio);
+    switch (w->state) {
+    case WORK_RECEIVING:
+        if (rv == 0)
+            take_request(w);
+        else if (rv == NNG_ECLOSED || rv == NNG_ECANCELED)
+            work_close(w);
+        else
+            work_receive(w);
+        return;
+    case WORK_SENDING:
+        if (rv != 0)
+            nng_msg_free(nng_aio_get_msg(w->aio));
+        work_next(w);
+        return;
+    case WORK_UNSET:
+    case WORK_RUNNING:
+    case WORK_PARKED:
+    case WORK_DUE:
+        break;
+    }
+    cm_assert(!"an nng context completed while it had nothing to do");
+}
+
+void rpc_work_send(struct rpc_work *w, nng_msg *msg)
+{
+    w->state = WORK_SENDING;
+    nng_aio_set_msg(w->aio, msg);
+    nng_ctx_send(w->ctx, w->aio);
+}
+
+static void work_free(struct rpc_work *w)
+{
+    if (!w)
+        return;
+    if (w->aio)
+        nng_aio_free(w->aio); /* waits for its callback */
+    if (w->has_ctx)
+        nng_ctx_close(w->ctx);
+    cm_free(w);
+}
+
+static enum cm_code work_start(struct cm_rpc_server *s, struct cm_err *err)
+{
+    struct rpc_work *w = cm_xcalloc(1, sizeof(*w));
+    w->server = s;
+    int rv = nng_ctx_open(&w->ctx, s->sock);
+    w->has_ctx = rv == 0;
+    if (rv == 0)
+        rv = nng_aio_alloc(&w->aio, on_aio, w);
+    if (rv != 0) {
+        work_free(w);
+        return cm_rpc_nng_err(err, rv, "open a context of the RPC socket");
+    }
+    pthread_mutex_lock(&s->lock);
+    cm_list_push(&s->works, &w->link);
+    s->n_works++;
+    pthread_mutex_unlock(&s->lock);
+    work_receive(w);
+    return CM_OK;
+}
+
+/* They are not given back: the number follows the highest that was ever parked at once. */
+void rpc_top_up(struct cm_rpc_server *s)
+{
+    pthread_mutex_lock(&s->lock);
+    bool need = !s->stopping && s->n_works < s->cfg.contexts + s->n_parked;
+    pthread_mutex_unlock(&s->lock);
+    struct cm_err err;
+    if (need && work_start(s, &err) != CM_OK)
+        CM_WARN("rpc: no further context, so parked requests hold up others", CM_F_ERR(&err));
+}
+
+size_t rpc_keys_copy(struct cm_rpc_server *s, struct cm_rpc_key out[RPC_KEYS_MAX])
+{
+    pthread_mutex_lock(&s->lock);
+    size_t n = s->n_keys;
+    memcpy(out, s->keys, n * sizeof(*out));
+    pthread_mutex_unlock(&s->lock);
+    return n;
+}
+
+void cm_rpc_server_set_keys(struct cm_rpc_server *s, const struct cm_rpc_key *keys, size_t n_keys)
+{
+    pthread_mutex_lock(&s->lock);
+    s->n_keys = CM_MIN(n_keys, (size_t)RPC_KEYS_MAX);
+    memcpy(s->keys, keys, s->n_keys * sizeof(*keys));
+    pthread_mutex_unlock(&s->lock);
+}
+
+/* Connections. */
+
+static bool has_secret(struct cm_rpc_server *s, nng_pipe np)
+{
+    char *got = NULL;
+    if (nng_pipe_get_string(np, NNG_OPT_WS_REQUEST_HEADER RPC_HEADER_SECRET, &got) != 0)
+        return false;
+    bool ok = cm_secret_str_eq(cm_str(got), cm_str(s->secret));
+    nng_strfree(got);
+    return ok;
+}
+
+static void note_address(struct rpc_pipe *p, nng_pipe np)
+{
+    char *got = NULL;
+    if (nng_pipe_get_string(np, NNG_OPT_WS_REQUEST_HEADER RPC_HEADER_ADDRESS, &got) != 0)
+        return;
+    memcpy(p->address, got, CM_MIN(strlen(got), sizeof(p->address) - 1));
+    nng_strfree(got);
+}
+
+static void pipe_add(struct cm_rpc_server *s, nng_pipe np)
+{
+    uint32_t id = (uint32_t)nng_pipe_id(np);
+    bool is_unix =
+        s->has_unix && nng_listener_id(nng_pipe_listener(np)) == nng_listener_id(s->unix_listener);
+    if (!is_unix && !has_secret(s, np)) {
+        /* A process of this machine that found the port by itself. */
+        nng_pipe_close(np);
+        pthread_mutex_lock(&s->lock);
+        s->refused++;
+        pthread_mutex_unlock(&s->lock);
+        CM_WARN("rpc: connection to the private port without its secret refused");
+        return;
+    }
+    struct rpc_pipe *p = cm_xcalloc(1, sizeof(*p));
+    p->id = id;
+    p->is_unix = is_unix;
+    p->last_seen = cm_monotonic_now();
+    if (!is_unix)
+        note_address(p, np);
+    pthread_mutex_lock(&s->lock);
+    struct rpc_pipe *old = cm_map_put(s->pipes, pipe_key(&id), p);
+    pthread_mutex_unlock(&s->lock);
+    cm_free(old);
+}
+
+static void pipe_remove(struct cm_rpc_server *s, nng_pipe np)
+{
+    uint32_t id = (uint32_t)nng_pipe_id(np);
+    pthread_mutex_lock(&s->lock);
+    struct rpc_pipe *p = cm_map_remove(s->pipes, pipe_key(&id));
+    pthread_mutex_unlock(&s->lock);
+    cm_free(p);
+    rpc_park_wake_all(s, id, CM_RPC_GONE);
+}
+
+static void on_pipe(nng_pipe np, nng_pipe_ev ev, void *arg)
+{
+    if (ev == NNG_PIPE_EV_ADD_PRE)
+        pipe_add(arg, np);
+    else if (ev == NNG_PIPE_EV_REM_POST)
+        pipe_remove(arg, np);
+}
+
+void rpc_pipe_close(struct cm_rpc_server *s, uint32_t id)
+{
+    (void)s;
+    nng_pipe_close((nng_pipe){.id = id});
+}
+
+/* Drops connections that have been silent for three heartbeats, and forgets refused Hellos and
+ * unfinished handshakes. */
+static void on_sweep(void *arg)
+{
+    struct cm_rpc_server *s = arg;
+    uint32_t silent[64];
+    size_t n = 0;
+    cm_usec now = cm_monotonic_now(), limit = now - 3 * s->cfg.heartbeat;
+    rpc_handshakes_expire(s, now);
+    pthread_mutex_lock(&s->lock);
+    size_t it = 0;
+    struct cm_str key;
+    void *v;
+    while (n < CM_COUNT_OF(silent) && cm_map_next(s->pipes, &it, &key, &v)) {
+        const struct rpc_pipe *p = v;
+        if (p->unanswered == 0 && p->last_seen < limit)
+            silent[n++] = p->id;
+    }
+    struct cm_map *failures = s->failures;
+    s->failures = cm_map_new();
+    pthread_mutex_unlock(&s->lock);
+    cm_map_free(failures);
+    for (size_t i = 0; i < n; i++) {
+        CM_DEBUG("rpc: connection dropped, no heartbeat", CM_F_INT(pipe, silent[i]));
+        rpc_pipe_close(s, silent[i]);
+    }
+    cm_timer_start(&s->sweep, s->cfg.heartbeat);
+}
+
+/* Life. */
+
+static enum cm_code method_add(struct cm_rpc_server *s, const struct cm_rpc_method *m,
+                               struct cm_err *err)
+{
+    if (m->kinds == 0 || !m->request || !m->reply || !m->handler ||
+        strlen(m->name) > CM_RPC_METHOD_MAX || strncmp(m->name, "rpc.", 4) == 0)
+        return cm_err_set(err, CM_INVALID,
+                          "RPC method %s: a column of its row is unset, or its name is not allowed",
+                          m->name);
+    if (cm_map_put(s->methods, cm_str(m->name), (void *)(uintptr_t)m))
+        return cm_err_set(err, CM_INVALID, "RPC method %s is in the tables twice", m->name);
+    return CM_OK;
+}
+
+static enum cm_code methods_add(struct cm_rpc_server *s, struct cm_err *err)
+{
+    for (size_t i = 0; i < s->cfg.n_tables; i++)
+        for (const struct cm_rpc_method *m = s->cfg.tables[i]; m->name; m++)
+            if (method_add(s, m, err) != CM_OK)
+                return CM_INVALID;
+    return CM_OK;
+}
+
+static enum cm_code socket_open(struct cm_rpc_server *s, struct cm_err *err)
+{
+    int rv = nng_rep0_open(&s->sock);
+    s->has_sock = rv == 0;
+    if (rv == 0)
+        rv = nng_socket_set_size(s->sock, NNG_OPT_RECVMAXSZ, CM_RPC_MESSAGE_MAX);
+    if (rv == 0)
+        rv = nng_pipe_notify(s->sock, NNG_PIPE_EV_ADD_PRE, on_pipe, s);
+    if (rv == 0)
+        rv = nng_pipe_notify(s->sock, NNG_PIPE_EV_REM_POST, on_pipe, s);
+    if (rv != 0)
+        return cm_rpc_nng_err(err, rv, "open the RPC socket");
+    for (unsigned i = 0; i < s->cfg.contexts; i++)
+        if (work_start(s, err) != CM_OK)
+            return err ? err->code : CM_IO;
+    return CM_OK;
+}
+
+enum cm_code cm_rpc_server_new(const struct cm_rpc_server_config *cfg,
+                               const struct cm_rpc_key *keys, size_t n_keys,
+                               struct cm_rpc_server **ret, struct cm_err *err)
+{
+    cm_assert(cfg->loop && cfg->pool && cfg->hello && n_keys > 0 && cfg->contexts > 0);
+    cm_assert(cfg->psk || cfg->api[CM_RPC_EXTERNAL].max == 0);
+    CM_AUTO(cm_rpc_server) s = cm_xcalloc(1, sizeof(*s));
+    s->cfg = *cfg;
+    if (!s->cfg.per_pipe_max)
+        s->cfg.per_pipe_max = 64;
+    if (!s->cfg.ticket_life)
+        s->cfg.ticket_life = CM_HOUR;
+    if (!s->cfg.heartbeat)
+        s->cfg.heartbeat = CM_RPC_HEARTBEAT;
+    pthread_mutex_init(&s->lock, NULL);
+    pthread_cond_init(&s->idle, NULL);
+    cm_list_init(&s->works);
+    cm_list_init(&s->parked);
+    cm_list_init(&s->due);
+    cm_list_init(&s->handshakes);
+    s->methods = cm_map_new();
+    s->pipes = cm_map_new();
+    s->tokens = cm_map_new();
+    s->failures = cm_map_new();
+    uint64_t first;
+    cm_random_bytes(&first, sizeof(first));
+    s->next_token = first | 1;
+    cm_random_alnum(s->secret, sizeof(s->secret) - 1);
+    cm_timer_init(&s->sweep, cfg->loop, on_sweep, s);
+    cm_timer_init(&s->tick, cfg->loop, rpc_park_tick, s);
+    cm_rpc_server_set_keys(s, keys, n_keys);
+    if (methods_add(s, err) != CM_OK || socket_open(s, err) != CM_OK)
+        return err ? err->code : CM_INVALID;
+    cm_timer_start(&s->sweep, s->cfg.heartbeat);
+    *ret = CM_TAKE(s);
+    return CM_OK;
+}
+
+enum cm_code cm_rpc_server_listen_unix(struct cm_rpc_server *s, const char *path,
+                                       struct cm_err *err)
+{
+    cm_assert(!s->has_unix);
+    CM_AUTOFREE char *url = cm_xasprintf("ipc://%s", path);
+    struct stat st;
+    /* nng refuses a path that exists, even when nobody listens any more. Its folder is ours alone.
+     */
+    if (lstat(path, &st) == 0 && S_ISSOCK(st.st_mode))
+        cm_ignore(unlink(path), "what cannot be removed is reported by the listen below");
+    int rv = nng_listener_create(&s->unix_listener, s->sock, url);
+    if (rv == 0)
+        rv = nng_listener_set_int(s->unix_listener, NNG_OPT_IPC_PERMISSIONS, 0600);
+    s->has_unix = rv == 0; /* before the first connection can come */
+    if (rv == 0)
+        rv = nng_listener_start(s->unix_listener, 0);
+    if (rv != 0)
+        return cm_rpc_nng_err(err, rv, url);
+    s->unix_path = cm_xstrdup(path);
+    return CM_OK;
+}
+
+enum cm_code cm_rpc_server_listen_private(struct cm_rpc_server *s, struct cm_rpc_private *ret,
+                                          struct cm_err *err)
+{
+    cm_assert(!s->has_private);
+    CM_AUTOFREE char *url = cm_xasprintf("ws://%s:0" CM_RPC_PATH, cm_rpc_loopback());
+    int port = 0;
+    int rv = nng_listener_create(&s->private_listener, s->sock, url);
+    if (rv == 0)
+        rv = nng_listener_start(s->private_listener, 0);
+    s->has_private = rv == 0;
+    if (rv == 0)
+        rv = nng_listener_get_int(s->private_listener, NNG_OPT_TCP_BOUND_PORT, &port);
+    if (rv != 0)
+        return cm_rpc_nng_err(err, rv, url);
+    ret->port = (uint16_t)port;
+    ret->v6 = cm_rpc_loopback()[0] == '[';
+    memcpy(ret->secret, s->secret, sizeof(ret->secret));
+    return CM_OK;
+}
+
+void cm_rpc_server_drain(struct cm_rpc_server *s)
+{
+    pthread_mutex_lock(&s->lock);
+    s->draining = true;
+    pthread_mutex_unlock(&s->lock);
+    rpc_park_wake_all(s, 0, CM_RPC_DEADLINE);
+}
+
+/* All contexts come to rest: those that wait for a request when the socket closes, running ones
+ * with their reply. */
+static void wait_until_idle(struct cm_rpc_server *s)
+{
+    pthread_mutex_lock(&s->lock);
+    CM_LIST_EACH(l, &s->works)
+    {
+        struct rpc_work *w = cm_container_of(l, struct rpc_work, link);
+        while (!w->closed) {
+            /* Without the timer nobody else looks after what the pool had no room for. */
+            struct timespec until;
+            clock_gettime(CLOCK_REALTIME, &until);
+            until.tv_sec += 1;
+            pthread_cond_timedwait(&s->idle, &s->lock, &until);
+            pthread_mutex_unlock(&s->lock);
+            rpc_park_resubmit(s);
+            pthread_mutex_lock(&s->lock);
+        }
+    }
+    pthread_mutex_unlock(&s->lock);
+}
+
+void cm_rpc_server_free(struct cm_rpc_server *s)
+{
+    if (!s)
+        return;
+    pthread_mutex_lock(&s->lock);
+    s->stopping = s->draining = true;
+    pthread_mutex_unlock(&s->lock);
+    cm_timer_done(&s->sweep);
+    cm_timer_done(&s->tick);
+    rpc_park_wake_all(s, 0, CM_RPC_DEADLINE);
+    if (s->has_sock)
+        nng_close(s->sock);
+    wait_until_idle(s);
+    for (struct cm_link *l; (l = cm_list_pop(&s->works));) {
+        struct rpc_work *w = cm_container_of(l, struct rpc_work, link);
+        w->has_ctx = false; /* closed with the socket */
+        work_free(w);
+    }
+    rpc_handshakes_expire(s, INT64_MAX);
+    size_t it = 0;
+    struct cm_str key;
+    void *p;
+    while (s->pipes && cm_map_next(s->pipes, &it, &key, &p))
+        cm_free(p);
+    cm_map_free(s->pipes);
+    cm_map_free(s->methods);
+    cm_map_free(s->tokens);
+    cm_map_free(s->failures);
+    if (s->unix_path)
+        cm_ignore(unlink(s->unix_path), "nng has removed it already");
+    cm_free(s->unix_path);
+    pthread_cond_destroy(&s->idle);
+    pthread_mutex_destroy(&s->lock);
+    cm_secret_wipe(s, sizeof(*s));
+    cm_free(s);
+}
+
+void cm_rpc_server_stats(struct cm_rpc_server *s, struct cm_rpc_stats *ret)
+{
+    pthread_mutex_lock(&s->lock);
+    *ret = (struct cm_rpc_stats){s->requests, s->refused, s->n_running - s->n_parked, s->n_parked,
+                                 (unsigned)cm_map_count(s->pipes)};
+    pthread_mutex_unlock(&s->lock);
+}

@@ -1,0 +1,142 @@
+/* Insides of the RPC server, shared by its sources alone. */
+#pragma once
+
+#include <pthread.h>
+
+#include <nng/nng.h>
+
+#include "base/list.h"
+#include "base/map.h"
+#include "envelope.pb-c.h"
+#include "net/rpc/server.h"
+
+#define RPC_KEYS_MAX       8
+#define RPC_ADDRESS_MAX    64
+#define RPC_HANDSHAKES_MAX 256
+#define RPC_HANDSHAKE_LIFE (10 * CM_SECOND)
+
+/* Headers that the public front adds; everybody else's connections lack the secret. */
+#define RPC_HEADER_SECRET  "Coder-Rpc-Secret"
+#define RPC_HEADER_ADDRESS "Coder-Rpc-Client"
+
+/* A connection. Found by nng's pipe id, since the pipe may be gone while its requests are still in
+ * work. */
+struct rpc_pipe {
+    uint32_t id;
+    bool is_unix;
+    char address[RPC_ADDRESS_MAX];
+    cm_usec last_seen;
+    unsigned unanswered;
+};
+
+enum rpc_work_state {
+    WORK_UNSET,
+    WORK_RECEIVING, /* nng has it: waits for a request */
+    WORK_RUNNING,   /* in the pool's queue or on one of its threads */
+    WORK_PARKED,    /* waits for cm_rpc_resume */
+    WORK_DUE,       /* woken, but the pool was full: the timer tries again */
+    WORK_SENDING,   /* nng has it: the reply goes out */
+};
+
+/* An nng context and the request that it holds. Whoever its state names owns it; parking goes by
+ * the server's lock. */
+struct rpc_work {
+    struct cm_rpc_server *server;
+    struct cm_link link; /* of all */
+    struct cm_task task;
+    nng_ctx ctx;
+    bool has_ctx;
+    nng_aio *aio;
+    enum rpc_work_state state;
+
+    nng_msg *msg;
+    uint32_t pipe;
+    bool is_unix;
+    char address[RPC_ADDRESS_MAX];
+    cm_usec arrived;
+    struct cm_rpc_request rq;
+    struct cm_rpc_ticket *ticket;
+    struct cm_str method_name;
+    const struct cm_rpc_method *method; /* NULL until the request has passed all checks */
+    void *request, *reply;
+
+    /* Under the lock. */
+    uint64_t token; /* 0: not parked in this run */
+    bool woken;     /* while the handler that parked still runs */
+    enum cm_rpc_wake wake;
+    struct cm_link wait; /* of parked, or of due */
+    bool closed;         /* at rest for good: the server stops */
+};
+
+struct rpc_handshake {
+    struct cm_link link;
+    struct cm_uuid id;
+    uint32_t pipe;
+    cm_usec expires;
+    struct cm_psk *psk;
+};
+
+struct cm_rpc_server {
+    struct cm_rpc_server_config cfg;
+    struct cm_map *methods; /* name -> row; read only after start */
+    nng_socket sock;
+    bool has_sock;
+    nng_listener unix_listener, private_listener;
+    bool has_unix, has_private;
+    char *unix_path;
+    char secret[33];
+
+    struct cm_timer sweep, tick;
+    bool tick_wanted; /* under the lock: the tick runs, or was asked for */
+
+    pthread_mutex_t
+        lock; /* guards everything below; never held across a call-out but cm_pool_submit */
+    pthread_cond_t idle; /* a work has been closed */
+    struct cm_rpc_key keys[RPC_KEYS_MAX];
+    size_t n_keys;
+    struct cm_link works;
+    unsigned n_works, n_parked, n_running;
+    struct cm_map *pipes;  /* 4 bytes of id -> struct rpc_pipe */
+    struct cm_map *tokens; /* 8 bytes -> parked struct rpc_work */
+    struct cm_link parked, due;
+    uint64_t next_token;
+    bool draining, stopping;
+    struct cm_link handshakes; /* oldest first */
+    unsigned n_handshakes;
+    struct cm_map *failures; /* address -> count of refused Hellos since the last sweep */
+    uint64_t requests, refused;
+};
+
+/* server.c */
+void rpc_work_task(struct cm_task *t, void *thread_ctx);
+/* Sends the reply that msg holds (taken), then waits for the next request. */
+void rpc_work_send(struct rpc_work *w, nng_msg *msg);
+void rpc_pipe_close(struct cm_rpc_server *s, uint32_t id);
+size_t rpc_keys_copy(struct cm_rpc_server *s, struct cm_rpc_key out[RPC_KEYS_MAX]);
+
+/* Keeps as many contexts receiving or working as configured, whatever is parked. */
+void rpc_top_up(struct cm_rpc_server *s);
+
+/* server_park.c */
+/* Hands woken requests that found the pool full to it again. */
+void rpc_park_resubmit(struct cm_rpc_server *s);
+void rpc_park_tick(void *server);
+/* The handler has returned: true when it parked (the work is no longer the caller's). */
+bool rpc_park_settle(struct rpc_work *w);
+/* Wakes what is parked for a pipe, or all when pipe is 0. */
+void rpc_park_wake_all(struct cm_rpc_server *s, uint32_t pipe, enum cm_rpc_wake why);
+
+/* server_request.c */
+/* Answers without having looked at the request: from nng's threads too. */
+void rpc_reply_early(struct rpc_work *w, enum cm_code code, const char *text);
+/* Answers; body_secret NULL: plain. payload may be NULL. */
+void rpc_reply(struct rpc_work *w, unsigned wire_code, const char *text,
+               const ProtobufCMessage *payload, const uint8_t *body_secret);
+void rpc_reply_err(struct rpc_work *w, enum cm_code code, const struct cm_err *err,
+                   const uint8_t *body_secret);
+/* Frees what the request holds. */
+void rpc_request_done(struct rpc_work *w);
+
+/* server_hello.c */
+void rpc_hello(struct rpc_work *w, struct cm_str payload);
+void rpc_handshakes_expire(struct cm_rpc_server *s, cm_usec now);
