@@ -62,3 +62,11 @@ int cm_code_http_status(enum cm_code code)
 {
     return (size_t)code < CM_COUNT_OF(codes) ? codes[code].http : 500;
 }
+
+enum cm_code cm_code_of_http_status(int status)
+{
+    for (size_t i = 1; i < CM_COUNT_OF(codes); i++)
+        if (codes[i].http == status)
+            return (enum cm_code)i;
+    return status < 500 ? CM_INVALID : CM_INTERNAL;
+}

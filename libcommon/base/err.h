@@ -60,3 +60,4 @@ enum cm_code cm_err_wrap(struct cm_err *err, const char *fmt, ...) CM_PRINTF(2, 
 
 const char *cm_code_name(enum cm_code code);
 int cm_code_http_status(enum cm_code code);
+enum cm_code cm_code_of_http_status(int status); /* of an answer that is no success */

@@ -43,12 +43,16 @@ struct cm_stream *cm_carrier_stream(struct cm_carrier *c);
 struct cm_uuid cm_carrier_id(const struct cm_carrier *c);
 uint64_t cm_carrier_received(const struct cm_carrier *c); /* the offset to open a path with */
 bool cm_carrier_has_path(const struct cm_carrier *c);
-/* Takes a path. offset is what the path was opened with: on the client's end cm_carrier_received()
- * as it was then, on the agent's end the peer's offset. CM_GONE when bytes at that offset are no
- * longer kept (the path is closed). */
-enum cm_code cm_carrier_attach_client(struct cm_carrier *c, struct cm_stream *path, uint64_t offset,
-                                      struct cm_err *err);
-enum cm_code cm_carrier_attach_agent(struct cm_carrier *c, struct cm_stream *path, uint64_t offset,
-                                     struct cm_err *err);
-/* Ends the carrier with a reason that the peer's stream fails with; then close the stream. */
+/* Takes a path, in place of the present one if there is one. offset is what it was opened with: on
+ * the client's end cm_carrier_received() as it was then. */
+void cm_carrier_attach_client(struct cm_carrier *c, struct cm_stream *path, uint64_t offset);
+/* On the agent's end it is the peer's offset, for which cm_carrier_can_resume must have said yes.
+ */
+void cm_carrier_attach_agent(struct cm_carrier *c, struct cm_stream *path, uint64_t offset);
+/* Are the bytes from the peer's offset on still kept? */
+bool cm_carrier_can_resume(const struct cm_carrier *c, uint64_t offset);
+/* For whoever exits after closing: fn(ctx) once the goodbye to the peer has gone out, or could not.
+ * Set before the close; may run within a second after it. */
+void cm_carrier_on_gone(struct cm_carrier *c, void (*fn)(void *ctx), void *ctx);
+/* Ends the carrier with a reason that both streams fail with; then close this one. */
 void cm_carrier_abort(struct cm_carrier *c, const struct cm_err *why);

@@ -51,7 +51,12 @@ struct cm_session_client_config {
 
 struct cm_session_client *cm_session_client_new(struct cm_loop *loop,
                                                 const struct cm_session_client_config *cfg);
-void cm_session_client_free(struct cm_session_client *s); /* tells the agent; open streams fail */
+/* Tells the agent; open streams fail. An open_path that was not answered is not to be answered any
+ * more. */
+void cm_session_client_free(struct cm_session_client *s);
+/* The same for whoever exits next: gone(ctx) once the agent has been told, at most a second later.
+ */
+void cm_session_client_leave(struct cm_session_client *s, void (*gone)(void *ctx), void *ctx);
 CM_DEFINE_CLEANUP(cm_session_client, cm_session_client_free)
 /* Takes the path, for the offset that open_path named. */
 void cm_session_client_path(struct cm_session_client *s, struct cm_stream *path);
@@ -77,8 +82,8 @@ struct cm_session_server_config {
     cm_usec linger;        /* of a session without a path; 0: CM_CARRIER_LINGER */
     cm_usec idle_timeout;  /* of a path without a sign of life; 0: 60 s */
     /* A stream of a kind that the ticket allows: answer with cm_tunnel_call_accept or
-     * cm_tunnel_call_refuse, now or later. arg and who (the ticket of the session's first path)
-     * live until the call is answered. */
+     * cm_tunnel_call_refuse, now or later. arg (decoded, terminated by NUL) and who (the ticket of
+     * the session's latest path) are borrowed. */
     void (*accept)(void *ctx, struct cm_tunnel_call *call, enum cm_kind kind, struct cm_str arg,
                    const struct cm_ticket *who);
     void *ctx;

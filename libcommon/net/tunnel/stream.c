@@ -259,8 +259,10 @@ nghttp2_nv tstream_nv(struct cm_str name, struct cm_str value)
 
 enum cm_code tstream_request_allowed(struct cm_tunnel *t, struct cm_err *err)
 {
-    if (t->ended)
-        return cm_err_set(err, CM_UNAVAILABLE, "the tunnel has ended");
+    if (t->ended) {
+        *err = t->why;
+        return t->why.code;
+    }
     if (cm_tunnel_draining(t) || !nghttp2_session_check_request_allowed(t->h2))
         return cm_err_set(err, CM_UNAVAILABLE, "the tunnel is being drained");
     uint32_t max =
@@ -271,21 +273,13 @@ enum cm_code tstream_request_allowed(struct cm_tunnel *t, struct cm_err *err)
     return CM_OK;
 }
 
-static enum cm_code code_of_status(int status)
-{
-    for (enum cm_code c = CM_INVALID; c <= CM_END; c++)
-        if (cm_code_http_status(c) == status)
-            return c;
-    return status < 500 ? CM_INVALID : CM_INTERNAL;
-}
-
 struct cm_err tstream_refusal(const struct tstream *ts)
 {
     struct cm_err err;
     if (ts->error_text[0])
-        cm_err_set(&err, code_of_status(ts->status), "%s", ts->error_text);
+        cm_err_set(&err, cm_code_of_http_status(ts->status), "%s", ts->error_text);
     else
-        cm_err_set(&err, code_of_status(ts->status),
+        cm_err_set(&err, cm_code_of_http_status(ts->status),
                    "the peer refused the stream with HTTP status %d", ts->status);
     return err;
 }
@@ -299,7 +293,11 @@ struct cm_stream *cm_tunnel_open(struct cm_tunnel *t, struct cm_str protocol, st
     CM_ON_LOOP(t->loop);
     cm_assert(!t->server && n_headers <= MORE_HEADERS);
     struct tstream *ts = tstream_new(t, ROLE_STREAM);
-    if (tstream_request_allowed(t, &ts->why) != CM_OK) {
+    enum cm_code code = tstream_request_allowed(t, &ts->why);
+    if (code == CM_OK && path.len > CM_TUNNEL_PATH_MAX)
+        code = cm_err_set(&ts->why, CM_TOO_LARGE,
+                          "the arguments of a stream are longer than %d bytes", CM_TUNNEL_PATH_MAX);
+    if (code != CM_OK) {
         tunnel_mark(ts, EV_FAILED);
         tunnel_kick(t);
         return &ts->s;

@@ -48,7 +48,7 @@ static void dispatch(struct cm_tunnel *t)
         if (t->cfg.draining)
             t->cfg.draining(t->cfg.ctx, t);
     }
-    if (t->ended && !t->told && !t->freed && cm_list_empty(&t->ready)) {
+    if (t->ended && !t->told && !t->freed) {
         t->told = true;
         if (t->cfg.closed)
             t->cfg.closed(t->cfg.ctx, t, &t->why);
