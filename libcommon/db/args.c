@@ -174,8 +174,8 @@ void cm_db_arg_enum_opt(struct cm_db_args *q, int v, const struct cm_enum *en)
         cm_db_arg_null(q);
 }
 
-/* One-dimensional array of n elements: dimensions, "has NULLs", element type, length, lower bound; then each
- * element with its length. The caller fills the elements from what this returns. */
+/* One-dimensional array of n elements: dimensions, "has NULLs", element type, length, lower bound;
+ * then each element with its length. The caller fills the elements from what this returns. */
 static char *array_begin(struct cm_db_args *q, uint32_t oid, size_t n, size_t body_bytes)
 {
     cm_assert(n <= INT32_MAX / 16 && body_bytes <= INT32_MAX / 2);

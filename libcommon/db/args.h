@@ -1,5 +1,5 @@
-/* Inside libcommon/db: how parameters are held, and the type numbers of PostgreSQL's catalog that are fixed
- * for ever (pg_type.dat). */
+/* Inside libcommon/db: how parameters are held, and the type numbers of PostgreSQL's catalog that
+ * are fixed for ever (pg_type.dat). */
 #pragma once
 
 #include "db/stmt.h"

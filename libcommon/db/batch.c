@@ -34,8 +34,9 @@ struct cm_arena *cm_db_batch_arena(const struct cm_db_batch *b)
     return b->a;
 }
 
-void cm_db_batch_add(struct cm_db_batch *b, const struct cm_db_stmt *st, const struct cm_db_args *args,
-                     void *ret_rows, size_t *ret_n, int64_t *ret_affected)
+void cm_db_batch_add(struct cm_db_batch *b, const struct cm_db_stmt *st,
+                     const struct cm_db_args *args, void *ret_rows, size_t *ret_n,
+                     int64_t *ret_affected)
 {
     struct batch_item *it = CM_NEW(b->a, struct batch_item);
     it->st = st;
@@ -70,7 +71,8 @@ static enum db_outcome read_item(struct cm_db *db, struct cm_arena *a, struct ba
                                  cm_usec deadline, enum db_outcome before, struct cm_err *err)
 {
     enum db_outcome out = before;
-    /* After a failure the server skips the rest, but each command still has its result to be read. */
+    /* After a failure the server skips the rest, but each command still has its result to be read.
+     */
     for (int step = it->prepares ? 0 : 1; step < 2; step++) {
         PGresult *res = NULL;
         struct cm_err later; /* the first error is the one that tells */

@@ -63,9 +63,14 @@ void db_close(struct cm_db *db)
     db_drop_prepared(db);
 }
 
-/* The server's notices are for people at psql. */
-static void drop_notice(void *ctx CM_UNUSED, const PGresult *res CM_UNUSED)
+/* The server's notices are for people at psql; but a last word to an idle connection comes as one,
+ * too. */
+static void on_notice(void *ctx, const PGresult *res)
 {
+    struct cm_db *db = ctx;
+    const char *state = PQresultErrorField(res, PG_DIAG_SQLSTATE);
+    if (state && strncmp(state, "57P", 3) == 0)
+        db->dismissed = true;
 }
 
 static enum cm_code unreachable(struct cm_db *db, struct cm_err *err)
@@ -79,7 +84,8 @@ static enum cm_code unreachable(struct cm_db *db, struct cm_err *err)
     bool refused = PQconnectionNeedsPassword(db->pg) || PQconnectionUsedPassword(db->pg);
     db_close(db);
     db->backoff = db->backoff ? CM_MIN(db->backoff * 2, BACKOFF_MAX) : BACKOFF_FIRST;
-    db->retry_at = cm_monotonic_now() + db->backoff / 2 + (cm_usec)cm_random_below((uint64_t)db->backoff);
+    db->retry_at =
+        cm_monotonic_now() + db->backoff / 2 + (cm_usec)cm_random_below((uint64_t)db->backoff);
     return cm_err_set(err, CM_UNAVAILABLE, "cannot connect to the database%s: %s",
                       refused ? " (check user and password)" : "", text);
 }
@@ -95,7 +101,8 @@ enum cm_code db_ensure(struct cm_db *db, struct cm_err *err)
     }
     if (db->pg && PQstatus(db->pg) == CONNECTION_OK) {
         db_drop_prepared(db);
-        return db_simple(db, "deallocate", "DEALLOCATE ALL", 0, err) == DB_DONE ? CM_OK : CM_UNAVAILABLE;
+        return db_simple(db, "deallocate", "DEALLOCATE ALL", 0, err) == DB_DONE ? CM_OK
+                                                                                : CM_UNAVAILABLE;
     }
     db_close(db);
     if (cm_monotonic_now() < db->retry_at)
@@ -105,10 +112,12 @@ enum cm_code db_ensure(struct cm_db *db, struct cm_err *err)
         return err->code;
     if (PQstatus(db->pg) != CONNECTION_OK)
         return unreachable(db, err);
-    PQsetNoticeReceiver(db->pg, drop_notice, NULL);
+    PQsetNoticeReceiver(db->pg, on_notice, db);
+    db->dismissed = false;
     PQsetnonblocking(db->pg, 1);
     db->session++;
-    /* Not as connection options: poolers refuse those. jit: compiling costs more than our statements. */
+    /* Not as connection options: poolers refuse those. jit: compiling costs more than our
+     * statements. */
     CM_AUTOBUF struct cm_buf text = CM_BUF_INIT(512);
     cm_buf_printf(&text,
                   "SET statement_timeout = %lld; SET idle_in_transaction_session_timeout = '5min'; "
@@ -127,10 +136,14 @@ enum cm_code db_ensure(struct cm_db *db, struct cm_err *err)
 enum cm_code db_ensure_alive(struct cm_db *db, struct cm_err *err)
 {
     if (db->pg && !db->tx_depth) {
-        /* Nothing is due while idle, so bytes (or their end) mean that the server has gone. */
+        /* Hardly anything is due while idle: the server's last word, or the end. */
         struct pollfd p = {.fd = PQsocket(db->pg), .events = POLLIN};
-        if (poll(&p, 1, 0) > 0 && (!PQconsumeInput(db->pg) || PQstatus(db->pg) != CONNECTION_OK))
-            db_close(db);
+        while (db->pg && poll(&p, 1, 0) > 0) {
+            bool alive =
+                PQconsumeInput(db->pg) && !PQisBusy(db->pg) && PQstatus(db->pg) == CONNECTION_OK;
+            if (!alive || db->dismissed)
+                db_close(db);
+        }
     }
     return db_ensure(db, err);
 }
@@ -143,9 +156,10 @@ static enum cm_code code_of(const char *state)
         const char *prefix;
         enum cm_code code;
     } rows[] = {
-        {"23505", CM_CONFLICT}, {"23503", CM_CONFLICT}, {"23P01", CM_CONFLICT}, {"23502", CM_INVALID},
-        {"23514", CM_INVALID},  {"22", CM_INVALID},     {"57014", CM_TIMEOUT},  {"55P03", CM_TIMEOUT},
-        {"25P03", CM_TIMEOUT},  {"40", CM_UNAVAILABLE}, {"08", CM_UNAVAILABLE}, {"57P", CM_UNAVAILABLE},
+        {"23505", CM_CONFLICT}, {"23503", CM_CONFLICT},    {"23P01", CM_CONFLICT},
+        {"23502", CM_INVALID},  {"23514", CM_INVALID},     {"22", CM_INVALID},
+        {"57014", CM_TIMEOUT},  {"55P03", CM_TIMEOUT},     {"25P03", CM_TIMEOUT},
+        {"40", CM_UNAVAILABLE}, {"08", CM_UNAVAILABLE},    {"57P", CM_UNAVAILABLE},
         {"53", CM_UNAVAILABLE}, {"25006", CM_UNAVAILABLE},
     };
     for (size_t i = 0; i < CM_COUNT_OF(rows); i++)
@@ -181,7 +195,8 @@ enum db_outcome db_fail(struct cm_db *db, const char *what, const PGresult *res,
     const char *text = PQresultErrorField(res, PG_DIAG_MESSAGE_PRIMARY);
     cm_err_set(err, code_of(state), "%s: %s (SQLSTATE %s)", what, text ? text : "error", state);
     /* The server is going, or is no primary any more: the next call shall find the new one. */
-    if (strncmp(state, "57P", 3) == 0 || strcmp(state, "25006") == 0 || strcmp(state, "25P03") == 0) {
+    if (strncmp(state, "57P", 3) == 0 || strcmp(state, "25006") == 0 ||
+        strcmp(state, "25P03") == 0) {
         db_close(db);
         return DB_LOST;
     }
@@ -289,7 +304,8 @@ enum db_outcome db_simple(struct cm_db *db, const char *what, const char *sql, c
         if (!res)
             break;
         ExecStatusType status = PQresultStatus(res);
-        if (status != PGRES_COMMAND_OK && status != PGRES_TUPLES_OK && status != PGRES_EMPTY_QUERY && out == DB_DONE)
+        if (status != PGRES_COMMAND_OK && status != PGRES_TUPLES_OK &&
+            status != PGRES_EMPTY_QUERY && out == DB_DONE)
             out = db_fail(db, what, res, err);
         PQclear(res);
         if (out == DB_LOST)

@@ -18,6 +18,7 @@ struct cm_db {
     cm_usec statement_timeout;
     struct cm_map *prepared; /* statement name -> struct db_prepared */
     bool forget_prepared;    /* the server's copies do not fit its tables any more */
+    bool dismissed;          /* the server has said that it ends this connection */
     unsigned tx_depth;
     uint64_t session;
     cm_usec retry_at; /* monotonic; no attempt to connect before it */
@@ -41,13 +42,15 @@ enum cm_code db_ensure_alive(struct cm_db *db, struct cm_err *err);
 void db_close(struct cm_db *db);
 void db_drop_prepared(struct cm_db *db);
 
-/* Turns what the server refused into *err and remembers SQLSTATE and constraint. Closes the connection when
- * the error means that it is of no use. */
-enum db_outcome db_fail(struct cm_db *db, const char *what, const PGresult *res, struct cm_err *err);
+/* Turns what the server refused into *err and remembers SQLSTATE and constraint. Closes the
+ * connection when the error means that it is of no use. */
+enum db_outcome db_fail(struct cm_db *db, const char *what, const PGresult *res,
+                        struct cm_err *err);
 /* The connection broke: closes it. */
 enum db_outcome db_lost(struct cm_db *db, const char *what, struct cm_err *err);
 
-/* Sends all that is queued; then waits for the next result, or NULL at the end of one statement's. */
+/* Sends all that is queued; then waits for the next result, or NULL at the end of one statement's.
+ */
 enum db_outcome db_flush(struct cm_db *db, const char *what, cm_usec deadline, struct cm_err *err);
 enum db_outcome db_next(struct cm_db *db, const char *what, cm_usec deadline, PGresult **ret,
                         struct cm_err *err);
@@ -56,6 +59,7 @@ cm_usec db_deadline(const struct cm_db *db, cm_usec timeout);
 enum db_outcome db_simple(struct cm_db *db, const char *what, const char *sql, cm_usec timeout,
                           struct cm_err *err);
 
-/* Connects with the given parameters and our defaults where they are silent; wait: blocks until it is up or has
- * failed, else the caller goes on with PQconnectPoll. NULL with *err when the text is broken. */
+/* Connects with the given parameters and our defaults where they are silent; wait: blocks until it
+ * is up or has failed, else the caller goes on with PQconnectPoll. NULL with *err when the text is
+ * broken. */
 PGconn *db_connect(const char *conninfo, const char *app_name, bool wait, struct cm_err *err);

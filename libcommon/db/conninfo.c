@@ -7,8 +7,11 @@ static const struct {
     const char *keyword, *value;
 } defaults[] = {
     {"connect_timeout", "5"}, /* seconds */
-    {"keepalives", "1"},      {"keepalives_idle", "10"},       {"keepalives_interval", "5"},
-    {"keepalives_count", "3"}, {"tcp_user_timeout", "15000"}, /* ms: sent, not acknowledged */
+    {"keepalives", "1"},
+    {"keepalives_idle", "10"},
+    {"keepalives_interval", "5"},
+    {"keepalives_count", "3"},
+    {"tcp_user_timeout", "15000"}, /* ms: sent, not acknowledged */
     {"client_encoding", "UTF8"},
     {"target_session_attrs", "read-write"}, /* of several hosts the one that is primary now */
 };
@@ -21,12 +24,14 @@ PGconn *db_connect(const char *conninfo, const char *app_name, bool wait, struct
         /* libpq's text may repeat the parameters, password included. */
         PQfreemem(why);
         cm_err_set(err, CM_INVALID,
-                   "the database URL is broken: use postgres://user:password@host:port/name or key=value pairs");
+                   "the database URL is broken: use postgres://user:password@host:port/name or "
+                   "key=value pairs");
         return NULL;
     }
     const char *keywords[64], *values[64];
     size_t n = 0;
-    for (PQconninfoOption *o = given; o->keyword && n + CM_COUNT_OF(defaults) + 2 < CM_COUNT_OF(keywords); o++) {
+    for (PQconninfoOption *o = given;
+         o->keyword && n + CM_COUNT_OF(defaults) + 2 < CM_COUNT_OF(keywords); o++) {
         if (!o->val)
             continue;
         keywords[n] = o->keyword;
@@ -45,7 +50,8 @@ PGconn *db_connect(const char *conninfo, const char *app_name, bool wait, struct
     keywords[n] = "fallback_application_name";
     values[n++] = app_name;
     keywords[n] = values[n] = NULL;
-    PGconn *pg = wait ? PQconnectdbParams(keywords, values, 0) : PQconnectStartParams(keywords, values, 0);
+    PGconn *pg =
+        wait ? PQconnectdbParams(keywords, values, 0) : PQconnectStartParams(keywords, values, 0);
     PQconninfoFree(given);
     if (!pg)
         cm_err_set(err, CM_UNAVAILABLE, "no memory for a database connection");

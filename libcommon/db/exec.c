@@ -100,7 +100,8 @@ static enum db_outcome prepare(struct cm_db *db, const struct cm_db_stmt *st, cm
 }
 
 static enum db_outcome run_once(struct cm_db *db, struct cm_arena *a, const struct cm_db_stmt *st,
-                                const struct cm_db_args *args, struct cm_db_result *ret, struct cm_err *err)
+                                const struct cm_db_args *args, struct cm_db_result *ret,
+                                struct cm_err *err)
 {
     cm_usec deadline = db_deadline(db, 0);
     struct db_prepared *p = db_prepared_get(db, st);
@@ -127,7 +128,8 @@ enum cm_code cm_db_run(struct cm_db *db, struct cm_arena *a, const struct cm_db_
     struct cm_db_result got = {0};
     enum db_outcome out = DB_FAILED;
     for (int attempt = 0; attempt < 2; attempt++) {
-        /* A write to a connection that the server has closed could not be told from one that got through. */
+        /* A write to a connection that the server has closed could not be told from one that got
+         * through. */
         enum cm_code code = st->read_only ? db_ensure(db, err) : db_ensure_alive(db, err);
         if (code != CM_OK)
             return code;
@@ -146,7 +148,8 @@ enum cm_code cm_db_run(struct cm_db *db, struct cm_arena *a, const struct cm_db_
 }
 
 enum cm_code cm_db_run_exec(struct cm_db *db, struct cm_arena *a, const struct cm_db_stmt *st,
-                            const struct cm_db_args *args, int64_t *ret_affected, struct cm_err *err)
+                            const struct cm_db_args *args, int64_t *ret_affected,
+                            struct cm_err *err)
 {
     struct cm_db_result res;
     enum cm_code code = cm_db_run(db, a, st, args, &res, err);
@@ -166,7 +169,8 @@ enum cm_code cm_db_run_row(struct cm_db *db, struct cm_arena *a, const struct cm
 }
 
 enum cm_code cm_db_run_rows(struct cm_db *db, struct cm_arena *a, const struct cm_db_stmt *st,
-                            const struct cm_db_args *args, void *ret_rows, size_t *ret_n, struct cm_err *err)
+                            const struct cm_db_args *args, void *ret_rows, size_t *ret_n,
+                            struct cm_err *err)
 {
     struct cm_db_result res;
     enum cm_code code = cm_db_run(db, a, st, args, &res, err);

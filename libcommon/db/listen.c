@@ -30,7 +30,8 @@ struct cm_db_listen {
 
 static bool is_channel(const char *name)
 {
-    return *name && strspn(name, "abcdefghijklmnopqrstuvwxyz0123456789_") == strlen(name) && strlen(name) < 64;
+    return *name && strspn(name, "abcdefghijklmnopqrstuvwxyz0123456789_") == strlen(name) &&
+           strlen(name) < 64;
 }
 
 enum cm_code cm_db_listen_new(const struct cm_db_listen_conf *conf, struct cm_db_listen **ret,
@@ -91,7 +92,8 @@ static void give_up(struct cm_db_listen *l, const struct cm_err *why)
     l->state = LISTEN_WAITING;
     l->ready = false;
     l->backoff = l->backoff ? CM_MIN(l->backoff * 2, BACKOFF_MAX) : BACKOFF_FIRST;
-    l->deadline = cm_monotonic_now() + l->backoff / 2 + (cm_usec)cm_random_below((uint64_t)l->backoff);
+    l->deadline =
+        cm_monotonic_now() + l->backoff / 2 + (cm_usec)cm_random_below((uint64_t)l->backoff);
     if (l->conf.on_lost)
         l->conf.on_lost(l->conf.ctx, why);
 }

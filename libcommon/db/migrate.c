@@ -2,8 +2,8 @@
 
 #include "db/stmt.h"
 
-#define LOCK_NAME     "schema migrations"
-#define STEP_TIMEOUT  CM_HOUR /* of one migration; waiting for another replica's run included */
+#define LOCK_NAME    "schema migrations"
+#define STEP_TIMEOUT CM_HOUR /* of one migration; waiting for another replica's run included */
 
 static const struct cm_db_stmt head = {
     .name = "cm_db_migrate_head",
@@ -21,13 +21,13 @@ static const struct cm_db_stmt record = {
     .want = CM_DB_EXEC,
 };
 
-static const char create_table[] =
-    "CREATE TABLE IF NOT EXISTS schema_migrations ("
-    " version bigint PRIMARY KEY,"
-    " name text NOT NULL,"
-    " applied_at timestamptz NOT NULL DEFAULT now())";
+static const char create_table[] = "CREATE TABLE IF NOT EXISTS schema_migrations ("
+                                   " version bigint PRIMARY KEY,"
+                                   " name text NOT NULL,"
+                                   " applied_at timestamptz NOT NULL DEFAULT now())";
 
-static enum cm_code read_head(struct cm_db *db, struct cm_arena *a, int64_t *ret, struct cm_err *err)
+static enum cm_code read_head(struct cm_db *db, struct cm_arena *a, int64_t *ret,
+                              struct cm_err *err)
 {
     int64_t *row = NULL;
     enum cm_code code = cm_db_run_row(db, a, &head, NULL, &row, err);
@@ -37,7 +37,8 @@ static enum cm_code read_head(struct cm_db *db, struct cm_arena *a, int64_t *ret
 }
 
 /* In a transaction that holds the lock: creates the table, tells where the database stands. */
-static enum cm_code lock_and_look(struct cm_db *db, struct cm_arena *a, int64_t *ret, struct cm_err *err)
+static enum cm_code lock_and_look(struct cm_db *db, struct cm_arena *a, int64_t *ret,
+                                  struct cm_err *err)
 {
     enum cm_code code = cm_db_script(db, "SET LOCAL statement_timeout = 0", 0, err);
     if (code != CM_OK)
@@ -63,8 +64,8 @@ static enum cm_code apply(struct cm_db *db, struct cm_arena *a, const struct cm_
 }
 
 /* One step: CM_END when nothing is missing. */
-static enum cm_code step(struct cm_db *db, struct cm_arena *a, const struct cm_db_migration *migrations,
-                         size_t n, struct cm_err *err)
+static enum cm_code step(struct cm_db *db, struct cm_arena *a,
+                         const struct cm_db_migration *migrations, size_t n, struct cm_err *err)
 {
     CM_AUTO(cm_db_tx) tx = NULL;
     enum cm_code code = cm_db_tx_begin(db, &tx, err);
@@ -75,10 +76,11 @@ static enum cm_code step(struct cm_db *db, struct cm_arena *a, const struct cm_d
     if (code != CM_OK)
         return code;
     if (at > (int64_t)n)
-        return cm_err_set(err, CM_PRECONDITION,
-                          "the database has schema version %lld, but this program knows versions up to %zu: "
-                          "start the release that upgraded it, or a newer one (a schema never goes back)",
-                          (long long)at, n);
+        return cm_err_set(
+            err, CM_PRECONDITION,
+            "the database has schema version %lld, but this program knows versions up to %zu: "
+            "start the release that upgraded it, or a newer one (a schema never goes back)",
+            (long long)at, n);
     bool missing = at < (int64_t)n;
     if (missing)
         code = apply(db, a, &migrations[at], err);

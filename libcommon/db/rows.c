@@ -130,16 +130,18 @@ enum cm_code cm_rows_map_new(const PGresult *res, const struct cm_db_stmt *st,
     for (int i = 0; i < n; i++) {
         struct rows_column *c = &m->columns[i];
         const char *name = PQfname(res, i);
-        c->field = is_scalar_row(st->row) ? st->row->fields : cm_message_field(st->row, cm_str(name));
+        c->field =
+            is_scalar_row(st->row) ? st->row->fields : cm_message_field(st->row, cm_str(name));
         if (!c->field)
             return cm_err_set(err, CM_INTERNAL, "%s: column %s is no field of %s", st->name, name,
                               st->row->name);
         if (!column_fits(c, PQftype(res, i)))
-            return cm_err_set(err, CM_INTERNAL, "%s: column %s of type %u does not fit its field of %s",
-                              st->name, name, PQftype(res, i), st->row->name);
+            return cm_err_set(err, CM_INTERNAL,
+                              "%s: column %s of type %u does not fit its field of %s", st->name,
+                              name, PQftype(res, i), st->row->name);
         enum cm_field_type t = c->field->type;
-        m->borrows = m->borrows || t == CM_FT_STR || t == CM_FT_RAW || t == CM_FT_BYTES || t == CM_FT_MAP ||
-                     t == CM_FT_MSG;
+        m->borrows = m->borrows || t == CM_FT_STR || t == CM_FT_RAW || t == CM_FT_BYTES ||
+                     t == CM_FT_MAP || t == CM_FT_MSG;
     }
     *ret = CM_TAKE(m);
     return CM_OK;
@@ -288,7 +290,8 @@ static size_t scalar_size(enum cm_field_type type)
     return 0;
 }
 
-/* An array: dimensions, flags, element type, then per dimension length and lower bound, then the elements. */
+/* An array: dimensions, flags, element type, then per dimension length and lower bound, then the
+ * elements. */
 static bool put_array(const struct rows_column *c, struct cm_str v, struct cm_arena *a, char *row)
 {
     const struct cm_field *f = c->field;
@@ -379,8 +382,9 @@ static bool put_value(const struct rows_column *c, struct cm_str v, struct cm_ar
     return put_scalar(c, v, a, row + f->offset);
 }
 
-static enum cm_code take_rows(const struct cm_rows_map *m, const struct cm_db_stmt *st, PGresult *res,
-                              struct cm_arena *a, void **ret_rows, size_t *ret_n, struct cm_err *err)
+static enum cm_code take_rows(const struct cm_rows_map *m, const struct cm_db_stmt *st,
+                              PGresult *res, struct cm_arena *a, void **ret_rows, size_t *ret_n,
+                              struct cm_err *err)
 {
     int n = PQntuples(res);
     char *rows = n ? cm_arena_array(a, (size_t)n, st->row->size) : NULL;
@@ -396,8 +400,9 @@ static enum cm_code take_rows(const struct cm_rows_map *m, const struct cm_db_st
             }
             struct cm_str v = {PQgetvalue(res, i, (int)k), (size_t)PQgetlength(res, i, (int)k)};
             if (!put_value(c, v, a, row))
-                return cm_err_set(err, CM_INTERNAL, "%s: column %s holds a value that %s cannot take",
-                                  st->name, PQfname(res, (int)k), st->row->name);
+                return cm_err_set(err, CM_INTERNAL,
+                                  "%s: column %s holds a value that %s cannot take", st->name,
+                                  PQfname(res, (int)k), st->row->name);
             cm_set_has(has, c->field->has_bit);
         }
     }

@@ -51,8 +51,8 @@ struct cm_db_stmt {
 extern const struct cm_message cm_db_row_int, cm_db_row_text, cm_db_row_uuid, cm_db_row_bool,
     cm_db_row_time, cm_db_row_float, cm_db_row_bytes, cm_db_row_json;
 
-/* The values for one execution, added in the order of the statement's parameters. They live in the arena;
- * text and bytes are borrowed from the caller until the statement has run. */
+/* The values for one execution, added in the order of the statement's parameters. They live in the
+ * arena; text and bytes are borrowed from the caller until the statement has run. */
 struct cm_db_args;
 
 struct cm_db_args *cm_db_args_new(struct cm_arena *a, const struct cm_db_stmt *st);
@@ -64,7 +64,7 @@ void cm_db_arg_text(struct cm_db_args *q, struct cm_str v);
 void cm_db_arg_bytes(struct cm_db_args *q, struct cm_str v);
 void cm_db_arg_uuid(struct cm_db_args *q, struct cm_uuid v);
 void cm_db_arg_time(struct cm_db_args *q, struct cm_time v);
-void cm_db_arg_json(struct cm_db_args *q, struct cm_str v); /* JSON text */
+void cm_db_arg_json(struct cm_db_args *q, struct cm_str v);                 /* JSON text */
 void cm_db_arg_enum(struct cm_db_args *q, int v, const struct cm_enum *en); /* as text */
 /* NULL when the pointer is NULL (for text and bytes: when its ptr is; for enums: when 0). */
 void cm_db_arg_bool_opt(struct cm_db_args *q, const bool *v);
@@ -86,7 +86,8 @@ void cm_db_arg_uuids(struct cm_db_args *q, const struct cm_uuid *v, size_t n);
 void cm_db_arg_times(struct cm_db_args *q, const struct cm_time *v, size_t n);
 /* Key, value, key, value as text[]: jsonb_object() makes an object of it. */
 void cm_db_arg_pairs(struct cm_db_args *q, const struct cm_pair *v, size_t n);
-/* Arrays that are NULL when the pointer is: optional filters. An empty list that is meant needs a pointer. */
+/* Arrays that are NULL when the pointer is: optional filters. An empty list that is meant needs a
+ * pointer. */
 #define CM_DB_ARG_LIST_OPT(fn, q, v, n)                                                            \
     do {                                                                                           \
         if (v)                                                                                     \

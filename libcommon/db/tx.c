@@ -24,7 +24,8 @@ static enum cm_code command(struct cm_db *db, const char *sql, struct cm_err *er
     return db_simple(db, "transaction", sql, 0, err) == DB_DONE ? CM_OK : err->code;
 }
 
-static enum cm_code begin(struct cm_db *db, const char *sql, struct cm_db_tx **ret, struct cm_err *err)
+static enum cm_code begin(struct cm_db *db, const char *sql, struct cm_db_tx **ret,
+                          struct cm_err *err)
 {
     char savepoint[TX_COMMAND_MAX];
     if (db->tx_depth) {
@@ -92,8 +93,8 @@ void cm_db_tx_free(struct cm_db_tx *tx)
         leave(tx);
         char sql[TX_COMMAND_MAX] = "ROLLBACK";
         if (tx->depth > 1)
-            snprintf(sql, sizeof(sql), "ROLLBACK TO SAVEPOINT s%u; RELEASE SAVEPOINT s%u", tx->depth - 1,
-                     tx->depth - 1);
+            snprintf(sql, sizeof(sql), "ROLLBACK TO SAVEPOINT s%u; RELEASE SAVEPOINT s%u",
+                     tx->depth - 1, tx->depth - 1);
         struct cm_err err;
         char sqlstate[sizeof(db->sqlstate)], constraint[sizeof(db->constraint)];
         memcpy(sqlstate, db->sqlstate, sizeof(sqlstate));
@@ -125,8 +126,8 @@ static const char *begin_text(enum cm_db_isolation isolation)
     return "BEGIN";
 }
 
-static enum cm_code run_tx(struct cm_db *db, enum cm_db_isolation isolation, cm_db_tx_fn fn, void *ctx,
-                           struct cm_err *err)
+static enum cm_code run_tx(struct cm_db *db, enum cm_db_isolation isolation, cm_db_tx_fn fn,
+                           void *ctx, struct cm_err *err)
 {
     CM_AUTO(cm_db_tx) tx = NULL;
     enum cm_code code = begin(db, begin_text(isolation), &tx, err);
@@ -145,8 +146,8 @@ static bool worth_repeating(const struct cm_db *db)
            strcmp(db->sqlstate, "26000") == 0;
 }
 
-enum cm_code cm_db_tx_run(struct cm_db *db, enum cm_db_isolation isolation, cm_db_tx_fn fn, void *ctx,
-                          struct cm_err *err)
+enum cm_code cm_db_tx_run(struct cm_db *db, enum cm_db_isolation isolation, cm_db_tx_fn fn,
+                          void *ctx, struct cm_err *err)
 {
     struct cm_err unseen;
     err = err ? err : &unseen;
@@ -238,7 +239,8 @@ enum cm_code cm_db_unlock(struct cm_db *db, int64_t id, struct cm_err *err)
     return with_id(db, &unlock, id, &held, err);
 }
 
-enum cm_code cm_db_notify(struct cm_db *db, struct cm_str channel, struct cm_str payload, struct cm_err *err)
+enum cm_code cm_db_notify(struct cm_db *db, struct cm_str channel, struct cm_str payload,
+                          struct cm_err *err)
 {
     CM_AUTO(cm_arena) a = cm_arena_new();
     struct cm_db_args *q = cm_db_args_new(a, &notify);

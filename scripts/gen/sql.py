@@ -68,7 +68,11 @@ def c_lines(text, width=88):
 
 
 def member(name):
-    return name + "_" if name in KEYWORDS or name in RESERVED else name
+    return name + "_" if name in KEYWORDS else name
+
+
+def argument(name):
+    return name + "_" if name in RESERVED else member(name)
 
 
 class Type:
@@ -257,12 +261,12 @@ class Query:
     def param_decl(self):
         if self.by_struct():
             return [f"const struct {self.name}_args *args"]
-        return [d for n, t in self.params for d in t.declare(member(n))]
+        return [d for n, t in self.params for d in t.declare(argument(n))]
 
     def param_names(self):
         if self.by_struct():
             return ["args"]
-        return [x for n, t in self.params for x in ([member(n), f"n_{member(n)}"] if t.many else [member(n)])]
+        return [x for n, t in self.params for x in ([argument(n), f"n_{argument(n)}"] if t.many else [argument(n)])]
 
     def result_decl(self, batch):
         if self.want == "exec":
@@ -305,12 +309,12 @@ class Query:
                    f"{c_lines(self.sql)},\n{params}    .want = CM_DB_{self.want.upper()},\n{read_only}{row}}};\n")
         bind = "NULL"
         if self.params:
-            prefix = "args->" if self.by_struct() else ""
+            prefix, name = ("args->", member) if self.by_struct() else ("", argument)
             out.append(f"static struct cm_db_args *{self.name}_bind(" +
                        ", ".join(["struct cm_arena *a"] + self.param_decl()) + ")\n{\n"
                        f"    struct cm_db_args *q = cm_db_args_new(a, &{self.name}_stmt);")
             for n, t in self.params:
-                out.append("    " + t.bind(prefix + member(n), f"{prefix}n_{member(n)}"))
+                out.append("    " + t.bind(prefix + name(n), f"{prefix}n_{name(n)}"))
             out.append("    return q;\n}\n")
             bind = f"{self.name}_bind({{}}{''.join(', ' + n for n in self.param_names())})"
         call = f"db, a, &{self.name}_stmt, {bind.format('a')}"

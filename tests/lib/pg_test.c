@@ -18,7 +18,8 @@ struct cm_db *pg_test_connect(const char *conninfo)
 {
     struct cm_err err;
     struct cm_db *db = NULL;
-    if (cm_db_open(&(struct cm_db_conf){.conninfo = conninfo, .app_name = "test"}, &db, &err) != CM_OK)
+    if (cm_db_open(&(struct cm_db_conf){.conninfo = conninfo, .app_name = "test"}, &db, &err) !=
+        CM_OK)
         die(&err);
     return db;
 }
@@ -33,18 +34,20 @@ static void create(const char *name, const char *template_name, char conninfo[PG
     }
     CM_AUTO(cm_db) db = pg_test_connect(cluster);
     char sql[PG_TEST_CONNINFO];
-    snprintf(sql, sizeof(sql), "CREATE DATABASE %s TEMPLATE %s STRATEGY file_copy", name, template_name);
+    snprintf(sql, sizeof(sql), "CREATE DATABASE %s TEMPLATE %s STRATEGY file_copy", name,
+             template_name);
     if (cm_db_script(db, sql, 0, &err) != CM_OK)
         die(&err);
     const char *end = strstr(cluster, " dbname=");
-    if (snprintf(conninfo, PG_TEST_CONNINFO, "%.*s dbname=%s", (int)(end - cluster), cluster, name) >=
-        PG_TEST_CONNINFO)
+    if (snprintf(conninfo, PG_TEST_CONNINFO, "%.*s dbname=%s", (int)(end - cluster), cluster,
+                 name) >= PG_TEST_CONNINFO)
         exit(2);
 }
 
 static void new_name(char out[32])
 {
-    snprintf(out, 32, "t%.8s%.4s", cm_uuid_text(cm_uuid_random()).s, cm_uuid_text(cm_uuid_random()).s);
+    snprintf(out, 32, "t%.8s%.4s", cm_uuid_text(cm_uuid_random()).s,
+             cm_uuid_text(cm_uuid_random()).s);
 }
 
 struct cm_db *pg_test_empty(char conninfo[PG_TEST_CONNINFO])

@@ -1,5 +1,5 @@
-/* Every statement of the store against a real server: it parses, its parameters have the types that the binder
- * sends, and its columns fit the row struct. */
+/* Every statement of the store against a real server: it parses, its parameters have the types that
+ * the binder sends, and its columns fit the row struct. */
 #include <setjmp.h>
 #include <stdarg.h>
 #include <stddef.h>
@@ -25,7 +25,8 @@ static void every_statement_prepares_and_fits_its_row(void **state CM_UNUSED)
     assert_int_equal(bad, 0);
 }
 
-/* A statement that repeats after a lost connection must be free of effects: a read-only transaction proves it. */
+/* A statement that repeats after a lost connection must be free of effects: a read-only transaction
+ * proves it. */
 static void read_only_statements_do_not_write(void **state CM_UNUSED)
 {
     CM_AUTO(cm_db) db = pg_test_migrated(NULL);
@@ -54,9 +55,11 @@ static void migrating_twice_applies_nothing(void **state CM_UNUSED)
     CM_AUTO(cm_db) db = pg_test_empty(NULL);
     struct cm_err err;
     size_t applied = 0;
-    assert_int_equal(cm_db_migrate(db, store_migrations, store_n_migrations, &applied, &err), CM_OK);
+    assert_int_equal(cm_db_migrate(db, store_migrations, store_n_migrations, &applied, &err),
+                     CM_OK);
     assert_int_equal(applied, store_n_migrations);
-    assert_int_equal(cm_db_migrate(db, store_migrations, store_n_migrations, &applied, &err), CM_OK);
+    assert_int_equal(cm_db_migrate(db, store_migrations, store_n_migrations, &applied, &err),
+                     CM_OK);
     assert_int_equal(applied, 0);
 }
 
