@@ -1,275 +1,25 @@
-/* Parsed JSON into structs. The parser has bounded the text, its depth and its number of values;
- * here each value meets the limits of its field. */
-#include <stdarg.h>
-#include <stdio.h>
+/* Parsed JSON into structs: messages, lists and maps. The parser has bounded the text, its depth
+ * and its number of values; here each value meets the limits of its field. */
+#include "codec/decode_impl.h"
 
-#include "base/enc.h"
-#include "codec/json.h"
-#include "codec/rules.h"
-
-#define FIELDS_MAX 256 /* of a message; the generator's largest has some 90 */
-
-/* Where a value stands, from the inside out. */
-struct place {
-    const struct place *up;
-    const struct cm_field *field; /* NULL at the top */
-    ptrdiff_t index;              /* in a list, or -1 */
-    const struct cm_field *map;   /* field is the value of an entry of this map, or NULL */
-    struct cm_str key;            /* of that entry */
-};
-
-struct decoder {
-    struct cm_arena *a;
-    struct cm_violations *violations;
-    bool answer; /* from a server: check types only */
-};
-
-static void add_violation(struct cm_violations *vs, struct cm_arena *a, struct cm_str field,
-                          struct cm_str detail)
-{
-    if (vs->n >= CM_VIOLATIONS_MAX)
-        return;
-    if (!vs->v)
-        vs->v = CM_NEW_ARRAY(a, struct cm_violation, CM_VIOLATIONS_MAX);
-    vs->v[vs->n++] = (struct cm_violation){field, detail};
-}
-
-void cm_violations_add(struct cm_violations *vs, struct cm_arena *a, struct cm_str field,
-                       const char *fmt, ...)
-{
-    va_list ap;
-
-    va_start(ap, fmt);
-    char *detail = cm_arena_vprintf(a, fmt, ap);
-    va_end(ap);
-    add_violation(vs, a, cm_arena_str(a, field), cm_str(detail));
-}
-
-/* Somebody's text in quotes, at most 64 bytes of it. */
-static void put_cut(struct cm_buf *out, struct cm_str s)
-{
-    size_t keep = CM_MIN(s.len, (size_t)64);
-
-    while (keep > 0 && keep < s.len && (s.ptr[keep] & 0xc0) == 0x80)
-        keep--;
-    cm_buf_char(out, '"');
-    cm_buf_append(out, s.ptr, keep);
-    cm_buf_cstr(out, keep < s.len ? "...\"" : "\"");
-}
-
-/* "workspaces[3].name" */
-static void put_place(struct cm_buf *out, const struct place *at)
-{
-    if (at->up && at->up->field) {
-        put_place(out, at->up);
-        cm_buf_char(out, '.');
-    }
-    cm_buf_cstr(out, at->map ? at->map->name : at->field->name);
-    if (at->index >= 0)
-        cm_buf_printf(out, "[%td]", at->index);
-    if (at->map) {
-        cm_buf_char(out, '[');
-        put_cut(out, at->key);
-        cm_buf_char(out, ']');
-    }
-}
-
-/* The value as it was given, for the end of a sentence. */
-static void put_given(struct cm_buf *out, const struct cm_field *f, const struct cm_json *n)
-{
-    struct cm_str s;
-
-    if (f->secret || !cm_json_to_str(n, &s))
-        return;
-    cm_buf_cstr(out, ", not ");
-    put_cut(out, s);
-}
-
-/* Adds "<place>: <what>, not <value>"; the place only where the field's own name does not say it.
- */
-static void CM_PRINTF(4, 5) complain(struct decoder *d, const struct place *at,
-                                     const struct cm_json *given, const char *fmt, ...)
-{
-    CM_AUTOBUF struct cm_buf detail = CM_BUF_INIT(4096);
-    va_list ap;
-
-    if (d->violations->n >= CM_VIOLATIONS_MAX)
-        return;
-    if (at->index >= 0 || at->map || (at->up && at->up->field)) {
-        put_place(&detail, at);
-        cm_buf_cstr(&detail, ": ");
-    }
-    va_start(ap, fmt);
-    cm_buf_str(&detail, cm_str(cm_arena_vprintf(d->a, fmt, ap)));
-    va_end(ap);
-    if (given)
-        put_given(&detail, at->field, given);
-    add_violation(d->violations, d->a, cm_str((at->map ? at->map : at->field)->name),
-                  cm_arena_str(d->a, cm_buf_view(&detail)));
-}
-
-static bool wrong_type(struct decoder *d, const struct place *at, const struct cm_json *n,
-                       const char *want)
-{
-    complain(d, at, NULL, "must be %s, not %s", want, cm_json_type_name(cm_json_type(n)));
-    return false;
-}
-
-static bool check_text(struct decoder *d, const struct place *at, const struct cm_json *n,
-                       struct cm_str s)
-{
-    const struct cm_field *f = at->field;
-    size_t max = f->max_len && !f->n_offset ? f->max_len : CM_JSON_STR_MAX;
-    const char *form;
-
-    if (d->answer)
-        return true;
-    if (s.len > max) {
-        complain(d, at, NULL, "must have at most %zu bytes, not %zu", max, s.len);
-        return false;
-    }
-    if (f->rule && s.len > 0 && (form = cm_rule_check(f->rule, s))) {
-        complain(d, at, n, "must be %s", form);
-        return false;
-    }
-    return true;
-}
-
-static bool read_str(struct decoder *d, const struct place *at, const struct cm_json *n,
-                     struct cm_str *ret)
-{
-    struct cm_str s;
-
-    if (!cm_json_to_str(n, &s))
-        return wrong_type(d, at, n, "a string");
-    if (!check_text(d, at, n, s))
-        return false;
-    *ret = s;
-    return true;
-}
-
-static bool read_bytes(struct decoder *d, const struct place *at, const struct cm_json *n,
-                       struct cm_str *ret)
-{
-    CM_AUTOBUF struct cm_buf bytes = CM_BUF_INIT(cm_json_body_limits.bytes);
-    size_t max = at->field->max_len ? at->field->max_len : CM_JSON_STR_MAX;
-    struct cm_str s;
-
-    if (!cm_json_to_str(n, &s))
-        return wrong_type(d, at, n, "a string of base64");
-    if (!cm_base64_decode(&bytes, CM_BASE64_STD, s)) {
-        complain(d, at, NULL, "must be base64 with padding");
-        return false;
-    }
-    if (bytes.len > max && !d->answer) {
-        complain(d, at, NULL, "must have at most %zu bytes, not %zu", max, bytes.len);
-        return false;
-    }
-    *ret = cm_arena_str(d->a, cm_buf_view(&bytes));
-    return true;
-}
-
-static bool read_raw(struct decoder *d, const struct place *at, const struct cm_json *n,
-                     struct cm_str *ret)
-{
-    CM_AUTOBUF struct cm_buf text = CM_BUF_INIT(cm_json_body_limits.bytes);
-    size_t max = at->field->max_len ? at->field->max_len : CM_JSON_STR_MAX;
-
-    cm_json_write(&text, n);
-    if (text.failed || (text.len > max && !d->answer)) {
-        complain(d, at, NULL, "must have at most %zu bytes as JSON", max);
-        return false;
-    }
-    *ret = cm_arena_str(d->a, cm_buf_view(&text));
-    return true;
-}
-
-static bool read_uuid(struct decoder *d, const struct place *at, const struct cm_json *n,
-                      struct cm_uuid *ret)
-{
-    struct cm_str s;
-
-    if (!cm_json_to_str(n, &s))
-        return wrong_type(d, at, n, "a UUID");
-    if (s.len == 0 && !at->field->required) /* how forms send "none" */
-        return true;
-    if (!cm_uuid_parse(s, ret)) {
-        complain(d, at, n, "must be a UUID");
-        return false;
-    }
-    return true;
-}
-
-static bool read_time(struct decoder *d, const struct place *at, const struct cm_json *n,
-                      struct cm_time *ret)
-{
-    struct cm_str s;
-
-    if (!cm_json_to_str(n, &s))
-        return wrong_type(d, at, n, "a time");
-    if (!cm_time_parse(s, ret)) {
-        complain(d, at, n, "must be a time such as 2026-11-23T06:16:49Z");
-        return false;
-    }
-    return true;
-}
-
-static bool read_enum(struct decoder *d, const struct place *at, const struct cm_json *n, int *ret)
-{
-    const struct cm_enum *en = at->field->en;
-    struct cm_str s;
-
-    if (!cm_json_to_str(n, &s))
-        return wrong_type(d, at, n, "a string");
-    if (s.len == 0 || cm_enum_parse(en, s, ret) || d->answer)
-        return true;
-    if (en->n > 13) {
-        complain(d, at, n, "must be a known value");
-        return false;
-    }
-    CM_AUTOBUF struct cm_buf names = CM_BUF_INIT(2048);
-    for (size_t i = 1; i < en->n; i++) {
-        cm_buf_cstr(&names, i == 1 ? "" : i + 1 == en->n ? " or " : ", ");
-        cm_buf_cstr(&names, en->texts[i]);
-    }
-    complain(d, at, n, "must be %.*s", CM_STR_ARG(cm_buf_view(&names)));
-    return false;
-}
+#define FIELDS_MAX 256 /* of a message; the largest has some 40 */
 
 static bool read_message(struct decoder *d, const struct place *at, const struct cm_message *msg,
                          const struct cm_json *n, char *base);
 
-/* One value into at: the member, or the element of a list. False when a complaint was made. */
+/* One value into a member that is no pointer, or into an element of a list. */
 static bool read_value(struct decoder *d, const struct place *at, const struct cm_json *n,
                        void *into)
 {
-    switch ((enum cm_field_type)at->field->type) {
-    case CM_FT_STR:
-        return read_str(d, at, n, into);
-    case CM_FT_RAW:
-        return read_raw(d, at, n, into);
-    case CM_FT_BYTES:
-        return read_bytes(d, at, n, into);
-    case CM_FT_UUID:
-        return read_uuid(d, at, n, into);
-    case CM_FT_TIME:
-        return read_time(d, at, n, into);
-    case CM_FT_I64:
-        return cm_json_to_i64(n, into) || wrong_type(d, at, n, "a whole number");
-    case CM_FT_F64:
-        return cm_json_to_f64(n, into) || wrong_type(d, at, n, "a number");
-    case CM_FT_BOOL:
-        return cm_json_to_bool(n, into) || wrong_type(d, at, n, "true or false");
-    case CM_FT_ENUM:
-        return read_enum(d, at, n, into);
-    case CM_FT_MSG:
+    if (at->field->type == CM_FT_MSG)
         return read_message(d, at, at->field->msg, n, into);
-    case CM_FT_MAP:
-    case CM_FT_UNSET:
-        break;
-    }
-    cm_assert(!"field type");
-    return false;
+    return decode_scalar(d, at, n, into);
+}
+
+/* null stands for the zero value, but a request's message must be there: handlers look inside. */
+static bool is_nothing(const struct decoder *d, const struct cm_field *f, const struct cm_json *n)
+{
+    return cm_json_is_null(n) && f->type != CM_FT_RAW && (d->answer || f->type != CM_FT_MSG);
 }
 
 static bool read_list(struct decoder *d, const struct place *at, const struct cm_json *n,
@@ -281,17 +31,16 @@ static bool read_list(struct decoder *d, const struct place *at, const struct cm
     bool ok = true;
 
     if (cm_json_type(n) != CM_JSON_ARRAY)
-        return wrong_type(d, at, n, "a list");
+        return decode_wrong_type(d, at, n, "a list");
     if (count > max && !d->answer) {
-        complain(d, at, NULL, "must have at most %zu elements, not %zu", max, count);
+        decode_complain(d, at, NULL, "must have at most %zu elements, not %zu", max, count);
         return false;
     }
     char *items = cm_arena_array(d->a, count ? count : 1, size);
     for (size_t i = 0; i < count; i++) {
         struct place element = {at->up, f, (ptrdiff_t)i, at->map, at->key};
         const struct cm_json *item = cm_json_at(n, i);
-        /* null as an element is the zero value, as everywhere; raw JSON keeps it. */
-        if (!cm_json_is_null(item) || f->type == CM_FT_RAW)
+        if (!is_nothing(d, f, item))
             ok = read_value(d, &element, item, items + i * size) && ok;
     }
     *(char **)(void *)(base + f->offset) = items;
@@ -309,7 +58,7 @@ static bool read_entry(struct decoder *d, const struct place *at, const struct c
     void *into = entry + value->offset;
 
     *(struct cm_str *)(void *)entry = cm_json_key(n);
-    if (cm_json_is_null(n) && value->type != CM_FT_RAW)
+    if (is_nothing(d, value, n))
         return true;
     if (value->type == CM_FT_MSG) {
         char *m = cm_arena_alloc(d->a, value->msg->size);
@@ -327,9 +76,9 @@ static bool read_map(struct decoder *d, const struct place *at, const struct cm_
     bool ok = true;
 
     if (cm_json_type(n) != CM_JSON_OBJECT)
-        return wrong_type(d, at, n, "an object");
+        return decode_wrong_type(d, at, n, "an object");
     if (count > max && !d->answer) {
-        complain(d, at, NULL, "must have at most %zu members, not %zu", max, count);
+        decode_complain(d, at, NULL, "must have at most %zu members, not %zu", max, count);
         return false;
     }
     char *items = cm_arena_array(d->a, count ? count : 1, size);
@@ -342,8 +91,9 @@ static bool read_map(struct decoder *d, const struct place *at, const struct cm_
         struct cm_pair *pair = (void *)(items + i * size);
         pair->key = cm_json_key(member);
         if (!cm_json_is_null(member))
-            ok = read_str(d, &(struct place){at->up, f, -1, f, pair->key}, member, &pair->value) &&
-                 ok;
+            ok =
+                decode_str(d, &(struct place){at->up, f, -1, f, pair->key}, member, &pair->value) &&
+                ok;
     }
     *(char **)(void *)(base + f->offset) = items;
     *(size_t *)(void *)(base + f->n_offset) = count;
@@ -430,9 +180,9 @@ static bool read_message(struct decoder *d, const struct place *at, const struct
         return read_member(d, &(struct place){.up = at, .field = msg->fields, .index = -1}, msg, n,
                            base);
     if (cm_json_type(n) != CM_JSON_OBJECT)
-        return wrong_type(d,
-                          at->field ? at : &(struct place){.field = &msg->fields[0], .index = -1},
-                          n, "an object");
+        return decode_wrong_type(
+            d, at->field ? at : &(struct place){.field = &msg->fields[0], .index = -1}, n,
+            "an object");
 
     for (size_t i = 0; i < cm_json_count(n); i++) {
         const struct cm_json *member = cm_json_at(n, i);
@@ -446,7 +196,8 @@ static bool read_message(struct decoder *d, const struct place *at, const struct
     for (size_t k = 0; k < msg->n_fields; k++) {
         const struct cm_field *f = &msg->fields[k];
         if (f->required && !wrong[k] && !d->answer && is_missing(f, base, seen[k])) {
-            complain(d, &(struct place){.up = at, .field = f, .index = -1}, NULL, "is required");
+            decode_complain(d, &(struct place){.up = at, .field = f, .index = -1}, NULL,
+                            "is required");
             wrong[k] = true;
         }
         ok = ok && !wrong[k];

@@ -13,6 +13,7 @@
 #include "api/all.h"
 #include "base/buf.h"
 #include "base/map.h"
+#include "codec/node.h"
 #include "codec/rules.h"
 
 /* A field that only one side has, or that has another type here. */
@@ -256,8 +257,8 @@ static void check_struct(const struct inventory *inv, const struct api_listing *
         assert_true(colon > 0);
         struct cm_str name = cm_str_sub(item, 0, (size_t)colon);
         struct cm_str type = cm_str_trim(cm_str_sub(item, (size_t)colon + 1, item.len));
-        if (cm_str_ends(name, CM_STR("*")))
-            name.len--;
+        bool required = cm_str_ends(name, CM_STR("*"));
+        name.len -= required;
         const struct cm_field *f = field_of(l->msg, name);
         found += f != NULL;
         res->fields++;
@@ -265,6 +266,8 @@ static void check_struct(const struct inventory *inv, const struct api_listing *
             continue;
         if (!f)
             cm_buf_printf(&res->wrong, "%s.%.*s is missing\n", l->schema, CM_STR_ARG(name));
+        else if (required && !f->required && !differs_on_purpose(l->schema, CM_STR("")))
+            cm_buf_printf(&res->wrong, "%s.%.*s must be required\n", l->schema, CM_STR_ARG(name));
         else if (!type_matches(inv, f, false, type))
             cm_buf_printf(&res->wrong, "%s.%.*s must be %.*s\n", l->schema, CM_STR_ARG(name),
                           CM_STR_ARG(type));
@@ -406,12 +409,53 @@ static void every_rule_of_a_field_exists(void **state)
     assert_true(rules > 20);
 }
 
+/* Adds up the references of the OpenAPI text, and those that lead nowhere. */
+static void follow_refs(const struct cm_json *schemas, const struct cm_json *n, size_t *refs,
+                        size_t *lost)
+{
+    static const struct cm_str prefix = {"#/components/schemas/", 21};
+
+    for (size_t i = 0; i < cm_json_count(n); i++) {
+        const struct cm_json *item = cm_json_at(n, i);
+        if (cm_json_type(n) == CM_JSON_OBJECT && cm_str_eq(cm_json_key(item), CM_STR("$ref"))) {
+            struct cm_str to = cm_json_str(item);
+            ++*refs;
+            *lost += !cm_str_starts(to, prefix) ||
+                     !cm_json_get_str(schemas, cm_str_sub(to, prefix.len, to.len));
+        }
+        follow_refs(schemas, item, refs, lost);
+    }
+}
+
+static void openapi_schemas_are_whole(void **state)
+{
+    CM_AUTO(cm_arena) a = cm_arena_new();
+    const struct cm_json *schemas = NULL;
+    struct cm_err err = {0};
+    size_t refs = 0, lost = 0;
+
+    (void)state;
+    assert_int_equal(cm_json_parse_whole(a, cm_str(api_openapi_schemas), NULL, &schemas, &err),
+                     CM_OK);
+    for (size_t i = 0; i < api_n_listings; i++)
+        if (!cm_json_get(schemas, api_listings[i].schema))
+            fail_msg("%s is missing", api_listings[i].schema);
+    follow_refs(schemas, schemas, &refs, &lost);
+    assert_int_equal(lost, 0);
+    assert_true(refs > 300);
+    const struct cm_json *user = cm_json_get(cm_json_get(schemas, "codersdk.User"), "properties");
+    assert_true(cm_str_eq_c(cm_json_str(cm_json_get(cm_json_get(user, "id"), "format")), "uuid"));
+    assert_true(cm_str_eq_c(cm_json_str(cm_json_get(cm_json_get(user, "status"), "$ref")),
+                            "#/components/schemas/codersdk.UserStatus"));
+}
+
 int main(void)
 {
     const struct CMUnitTest tests[] = {
         cmocka_unit_test(every_shape_matches_the_inventory),
         cmocka_unit_test(every_schema_is_here_or_left_out_on_purpose),
         cmocka_unit_test(every_rule_of_a_field_exists),
+        cmocka_unit_test(openapi_schemas_are_whole),
     };
     return cmocka_run_group_tests(tests, load, unload);
 }

@@ -163,7 +163,8 @@ static void decode_refuses(void **state)
          "rich_parameter_values: rich_parameter_values[0]: must be an object, not a number; "},
         {&api_create_workspace_request_msg,
          "{\"name\":\"dev\",\"ttl_ms\":1.5,\"template_id\":\"x\"}",
-         "ttl_ms: must be a whole number, not a number; template_id: must be a UUID, not \"x\"; "},
+         "ttl_ms: must be a whole number of at most 64 bits, not 1.5; template_id: must be a UUID, "
+         "not \"x\"; "},
         {&api_put_extend_workspace_request_msg, "{\"deadline\":\"soon\"}",
          "deadline: must be a time such as 2026-11-23T06:16:49Z, not \"soon\"; "},
         {&api_put_extend_workspace_request_msg, "{\"deadline\":\"0001-01-01T00:00:00Z\"}",
@@ -179,7 +180,15 @@ static void decode_refuses(void **state)
          "tags: tags[\"a\"]: must be a string, not a number; "},
         {&api_authorization_request_msg, "{\"checks\":{\"a\":{\"action\":1},\"b\":[]}}",
          "action: checks[\"a\"].action: must be a string, not a number; "
+         "object: checks[\"a\"].object: is required; "
          "checks: checks[\"b\"]: must be an object, not a list; "},
+        {&api_create_workspace_build_request_msg,
+         "{\"transition\":\"stop\",\"rich_parameter_values\":[null]}",
+         "rich_parameter_values: rich_parameter_values[0]: must be an object, not null; "},
+        {&api_authorization_request_msg, "{\"checks\":{\"a\":null}}",
+         "checks: checks[\"a\"]: must be an object, not null; "},
+        {&api_authorization_request_msg, "{\"checks\":{\"a\":{\"action\":\"read\"}}}",
+         "object: checks[\"a\"].object: is required; "},
         {&api_create_token_request_msg, "{\"token_name\":\"t\",\"scope\":\"\"}",
          "{\"lifetime\":0,\"token_name\":\"t\"}"},
         /* A secret is not repeated. */
