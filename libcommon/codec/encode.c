@@ -307,6 +307,8 @@ static void put_list(struct out *o, const struct cm_field *f, const char *items,
     put_char(o, ']');
 }
 
+static void put_member(struct out *o, const struct cm_field *f, const char *base);
+
 static void put_map(struct out *o, const struct cm_field *f, const char *items, size_t n)
 {
     size_t size = cm_field_element_size(f);
@@ -322,12 +324,7 @@ static void put_map(struct out *o, const struct cm_field *f, const char *items, 
             put_str(o, ((const struct cm_pair *)(const void *)entry)->value);
             continue;
         }
-        const struct cm_field *value = &f->msg->fields[1];
-        const char *at = entry + value->offset;
-        if (value->type == CM_FT_MSG)
-            put_message(o, value->msg, *(const char *const *)(const void *)at);
-        else
-            put_value(o, value, at);
+        put_member(o, &f->msg->fields[1], entry);
     }
     put_char(o, '}');
 }

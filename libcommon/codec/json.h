@@ -57,10 +57,10 @@ CM_MUST_USE enum cm_code cm_json_decode_node(const struct cm_message *msg, struc
                                              struct cm_violations *violations, struct cm_err *err);
 
 /* Appends the value as JSON, without a newline. value: a struct of msg; NULL shows as null. */
-void cm_json_encode(struct cm_buf *out, const struct cm_message *msg, const void *value);
+void cm_json_encode(struct cm_buf *buf, const struct cm_message *msg, const void *value);
 /* Appends an array of n structs that lie side by side. */
-void cm_json_encode_list(struct cm_buf *out, const struct cm_message *msg, const void *values,
+void cm_json_encode_list(struct cm_buf *buf, const struct cm_message *msg, const void *values,
                          size_t n);
 
 /* Appends a quoted string. < > & are written as \u00xx, broken UTF-8 as U+FFFD. */
-void cm_json_write_str(struct cm_buf *out, struct cm_str s);
+void cm_json_write_str(struct cm_buf *buf, struct cm_str s);

@@ -65,11 +65,11 @@ void cm_json_number_text(double v, char out[32])
     if (!isfinite(v))
         v = 0;
     if (v == trunc(v) && fabs(v) < 1e18) {
-        snprintf(out, 32, "%lld", (long long)v);
+        cm_ignore(snprintf(out, 32, "%lld", (long long)v), "18 digits fit");
         return;
     }
     for (int precision = 15; precision <= 17; precision++) {
-        snprintf(out, 32, "%.*g", precision, v);
+        cm_ignore(snprintf(out, 32, "%.*g", precision, v), "17 digits, a sign and an exponent fit");
         if (strtod(out, NULL) == v)
             return;
     }

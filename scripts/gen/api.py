@@ -66,7 +66,9 @@ class Options:
 class Enum:
     def __init__(self, api, d):
         self.name, self.c = d.name, "api_" + snake(d.name)
-        self.schema = Options(api.pool, d.options).enum_schema or "codersdk." + d.name
+        o = Options(api.pool, d.options)
+        self.schema = o.enum_schema or "codersdk." + d.name
+        self.or_empty = bool(o.or_empty)
         prefix = snake(d.name).upper() + "_"
         self.values = []
         for i, v in enumerate(d.value):
@@ -82,7 +84,8 @@ class Enum:
             die(d.name, f"the first value must be {prefix}UNSET")
 
     def texts(self):
-        return [t for i, (_, t) in enumerate(self.values) if i > 0 or t]
+        """What clients see."""
+        return [t for i, (_, t) in enumerate(self.values) if i > 0 or t or self.or_empty]
 
 
 class Field:
@@ -114,7 +117,9 @@ class Field:
         many = self.repeated or entry
         if self.optional and self.type == "MSG":
             die(where, "a message is absent when its pointer is NULL: drop `optional`")
-        default = "OMIT" if self.optional else "NULL" if self.type == "MSG" and not many else "ZERO"
+        default = "OMIT" if self.optional else "ZERO"
+        if self.type == "MSG" and not many and not owner.entry:
+            default = "NULL"
         self.empty = {None: default, 1: "ZERO", 2: "NULL", 3: "OMIT"}[o.empty]
         if self.empty == "NULL" and not self.optional and self.type not in PRESENT_BY_VALUE:
             die(where, "null needs `optional` for this type")

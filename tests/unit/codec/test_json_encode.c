@@ -128,7 +128,8 @@ static void encode_shows_maps_raw_and_bytes(void **state)
     check(&api_authorization_response_msg, &auth, "{\"a\":true,\"b\":false}");
     check(&api_authorization_response_msg, &(struct api_authorization_response){0}, "{}");
     check(&api_audit_diff_msg, &diff,
-          "{\"name\":{\"old\":{\"x\":\"\\u003ci\\u003e\"},\"secret\":true},\"none\":null}");
+          "{\"name\":{\"old\":{\"x\":\"\\u003ci\\u003e\"},\"secret\":true},\"none\":{\"secret\":"
+          "false}}");
     check(&api_update_workspace_build_state_request_msg, &st, "{\"state\":\"AAH/YWJjZA==\"}");
 }
 
