@@ -5,7 +5,7 @@
 #include "terraform/unpack.h"
 
 #define PLAN_JSON_MAX ((size_t)256 << 20)
-#define README_MAX    ((size_t)1 << 20)
+#define README_MAX    ((size_t)512 << 10) /* it travels in one message */
 
 /* Plans for one transition and reads the plan. */
 static enum cm_code plan(struct job *j, const char *transition, struct tf_resources *ret,
