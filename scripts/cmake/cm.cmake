@@ -44,7 +44,22 @@ function(cm_pkg name module)
   pkg_check_modules(PKG_${name} REQUIRED ${module})
   add_library(pkg_${name} INTERFACE)
   target_include_directories(pkg_${name} SYSTEM INTERFACE ${PKG_${name}_INCLUDE_DIRS})
-  target_link_libraries(pkg_${name} INTERFACE ${PKG_${name}_LINK_LIBRARIES})
+  cm_link_either_(pkg_${name} ${PKG_${name}_LINK_LIBRARIES})
+endfunction()
+
+# Links the shared libraries, or, into programs of cm_static_program, the archives of the same names.
+function(cm_link_either_ target)
+  string(REGEX REPLACE "\\.so(;|$)" ".a\\1" archives "${ARGN}")
+  set(static "$<BOOL:$<TARGET_PROPERTY:CM_STATIC>>")
+  target_link_libraries(${target} INTERFACE "$<${static}:${archives}>" "$<$<NOT:${static}>:${ARGN}>")
+endfunction()
+
+# cm_static_program(coder-agent): no shared libraries, where CM_STATIC_AGENT says so.
+function(cm_static_program name)
+  if(CM_STATIC_AGENT)
+    set_target_properties(${name} PROPERTIES CM_STATIC ON POSITION_INDEPENDENT_CODE OFF)
+    target_link_options(${name} PRIVATE -static)
+  endif()
 endfunction()
 
 # cm_library(base SOURCES a.c b.c DEPS obs PKGS ssl): target cm_base. DEPS are other cm_ libraries.
@@ -104,10 +119,10 @@ function(cm_link_ target scope deps pkgs libs)
   target_link_libraries(${target} ${scope} Threads::Threads)
 endfunction()
 
-# Subfolders that exist, in the order given.
+# Subfolders that exist, in the order given, without those in CM_SKIP (a list for work in progress).
 function(cm_subdirectories)
   foreach(d ${ARGN})
-    if(EXISTS ${CMAKE_CURRENT_SOURCE_DIR}/${d}/CMakeLists.txt)
+    if(EXISTS ${CMAKE_CURRENT_SOURCE_DIR}/${d}/CMakeLists.txt AND NOT d IN_LIST CM_SKIP)
       add_subdirectory(${d})
     endif()
   endforeach()
@@ -133,5 +148,7 @@ cm_pkg(zlib zlib)
 foreach(lib nng msgpackc http_parser argon2 wslay)
   find_library(LIB_${lib} ${lib} REQUIRED)
   add_library(pkg_${lib} INTERFACE)
-  target_link_libraries(pkg_${lib} INTERFACE ${LIB_${lib}})
+  cm_link_either_(pkg_${lib} ${LIB_${lib}})
 endforeach()
+# The archive of nng has TLS within.
+target_link_libraries(pkg_nng INTERFACE "$<$<BOOL:$<TARGET_PROPERTY:CM_STATIC>>:mbedtls;mbedx509;mbedcrypto>")
