@@ -170,3 +170,8 @@ size_t mempipe_delivered(const struct mempipe *p)
 {
     return p->delivered;
 }
+
+struct evbuffer *mempipe_pending(struct mempipe *p, int i)
+{
+    return p->end[i].out;
+}

@@ -15,3 +15,5 @@ void mempipe_cut_after(struct mempipe *p, size_t n);
 /* Nothing moves any more, and nobody is told. */
 void mempipe_silence(struct mempipe *p, bool silent);
 size_t mempipe_delivered(const struct mempipe *p);
+/* What end i (of ret_ends) has sent and not got through yet. */
+struct evbuffer *mempipe_pending(struct mempipe *p, int i);

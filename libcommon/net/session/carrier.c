@@ -146,6 +146,9 @@ enum cm_code carrier_acked(struct cm_carrier *c, uint64_t offset, struct cm_err 
                           "session path: the peer acknowledged bytes that were not sent");
     evbuffer_drain(c->replay, offset - c->acked);
     c->acked = offset;
+    /* What this path was still to repeat has meanwhile come by the one before. */
+    if (c->path && c->path->tx_ready && c->path->tx_pos < offset)
+        path_start(c->path, offset);
     return CM_OK;
 }
 
@@ -302,11 +305,11 @@ static void on_tick(void *ctx)
     unref(c);
 }
 
-static void attach(struct cm_carrier *c, struct cm_stream *stream, uint64_t rx_pos)
+static void attach(struct cm_carrier *c, struct cm_stream *stream)
 {
-    cm_assert(!c->s.closed && rx_pos <= c->received);
+    cm_assert(!c->s.closed);
     path_bye(CM_TAKE(c->path), NULL);
-    c->path = path_new(c, stream, rx_pos);
+    c->path = path_new(c, stream);
     c->heard_at = cm_monotonic_now();
     c->asking = false;
     cm_timer_stop(&c->linger);
@@ -317,16 +320,17 @@ static void attach(struct cm_carrier *c, struct cm_stream *stream, uint64_t rx_p
     path_send_u64(c->path, FRAME_HELLO, c->received);
 }
 
-void cm_carrier_attach_client(struct cm_carrier *c, struct cm_stream *path, uint64_t offset)
+void cm_carrier_attach_client(struct cm_carrier *c, struct cm_stream *path)
 {
     CM_ON_LOOP(c->s.loop);
     if (c->s.failed) {
         cm_stream_close(path);
         return;
     }
-    attach(c, path, offset);
+    attach(c, path);
     /* Nothing can have arrived on an earlier path: no need to wait for the peer's HELLO. */
-    c->path->tx_ready = !c->attached_before;
+    if (!c->attached_before)
+        path_start(c->path, 0);
     c->attached_before = true;
     pump(c);
     kick(c);
@@ -334,7 +338,7 @@ void cm_carrier_attach_client(struct cm_carrier *c, struct cm_stream *path, uint
 
 bool cm_carrier_can_resume(const struct cm_carrier *c, uint64_t offset)
 {
-    return !c->s.failed && offset >= c->acked && offset <= c->sent;
+    return !c->s.failed && offset <= c->sent;
 }
 
 void cm_carrier_attach_agent(struct cm_carrier *c, struct cm_stream *path, uint64_t offset)
@@ -345,11 +349,11 @@ void cm_carrier_attach_agent(struct cm_carrier *c, struct cm_stream *path, uint6
         cm_stream_close(path);
         return;
     }
-    cm_assert(carrier_acked(c, offset, &err) == CM_OK);
-    /* The client goes on from what we say in HELLO. */
-    attach(c, path, c->received);
-    c->path->tx_pos = offset;
-    c->path->tx_ready = true;
+    /* On the old path the client may have acknowledged more since it asked for this one. */
+    if (offset > c->acked)
+        cm_assert(carrier_acked(c, offset, &err) == CM_OK);
+    attach(c, path);
+    path_start(c->path, c->acked);
     pump(c);
     kick(c);
 }

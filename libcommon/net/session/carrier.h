@@ -6,9 +6,12 @@
  * the agent's end is found by the carrier's id.
  *
  * On a path each end sends frames of a type byte, a 24-bit length and a body: HELLO (bytes received
- * so far) first, then DATA, ACK (bytes received), FIN (all bytes sent), PING and PONG, CLOSE (code
- * and text: the carrier is over). The stream's DATA, DRAINED and EOF events are those of the far
- * end, whatever path; FAILED means that the carrier is over. */
+ * so far) first; START (offset of the next DATA) before
+ * its first DATA and at each leap; DATA, ACK (bytes received), FIN (all bytes
+ * sent), PING and PONG, CLOSE (code and text: the carrier is over).
+ *
+ * The stream's DATA, DRAINED and EOF events are those of the far end, whatever path; FAILED means
+ * that the carrier is over. */
 #pragma once
 
 #include "base/time.h"
@@ -43,13 +46,11 @@ struct cm_stream *cm_carrier_stream(struct cm_carrier *c);
 struct cm_uuid cm_carrier_id(const struct cm_carrier *c);
 uint64_t cm_carrier_received(const struct cm_carrier *c); /* the offset to open a path with */
 bool cm_carrier_has_path(const struct cm_carrier *c);
-/* Takes a path, in place of the present one if there is one. offset is what it was opened with: on
- * the client's end cm_carrier_received() as it was then. */
-void cm_carrier_attach_client(struct cm_carrier *c, struct cm_stream *path, uint64_t offset);
-/* On the agent's end it is the peer's offset, for which cm_carrier_can_resume must have said yes.
- */
+/* Take a path, in place of the present one if there is one. On the agent's end offset is what the
+ * path was opened with, for which cm_carrier_can_resume must have said yes. */
+void cm_carrier_attach_client(struct cm_carrier *c, struct cm_stream *path);
 void cm_carrier_attach_agent(struct cm_carrier *c, struct cm_stream *path, uint64_t offset);
-/* Are the bytes from the peer's offset on still kept? */
+/* Has this end sent that many bytes? The peer that has received them may go on here. */
 bool cm_carrier_can_resume(const struct cm_carrier *c, uint64_t offset);
 /* For whoever exits after closing: fn(ctx) once the goodbye to the peer has gone out, or could not.
  * Set before the close; may run within a second after it. */

@@ -10,6 +10,7 @@
 enum frame_type {
     FRAME_UNSET,
     FRAME_HELLO, /* 8: bytes received so far */
+    FRAME_START, /* 8: offset of the first byte of DATA on this path */
     FRAME_DATA,
     FRAME_ACK, /* 8: bytes received so far */
     FRAME_FIN, /* 8: bytes sent in all */
@@ -24,7 +25,8 @@ struct path {
     struct cm_loop *loop;
     uint64_t rx_pos; /* offset of the next byte of DATA to come */
     uint64_t tx_pos; /* offset of the next byte of DATA to send */
-    bool tx_ready;   /* tx_pos is known */
+    bool tx_ready;   /* START was sent, tx_pos is valid */
+    bool rx_ready;   /* START has come, rx_pos is valid */
     bool fin_sent, freed;
     uint8_t head[FRAME_HEAD];
     size_t head_len;
@@ -65,7 +67,9 @@ struct cm_carrier {
 };
 
 /* carrier_path.c */
-struct path *path_new(struct cm_carrier *c, struct cm_stream *stream, uint64_t rx_pos);
+struct path *path_new(struct cm_carrier *c, struct cm_stream *stream);
+/* From here on DATA may be sent, beginning at tx_pos. */
+void path_start(struct path *p, uint64_t tx_pos);
 void path_free(struct path *p);
 /* Detaches: says why (NULL: nothing), ends the path and frees it when the peer has hung up, or
  * soon. */

@@ -57,13 +57,12 @@ static void on_stream(struct cm_stream *s, enum cm_stream_event ev, void *ctx)
     }
 }
 
-struct path *path_new(struct cm_carrier *c, struct cm_stream *stream, uint64_t rx_pos)
+struct path *path_new(struct cm_carrier *c, struct cm_stream *stream)
 {
     struct path *p = cm_xcalloc(1, sizeof(*p));
     p->c = c;
     p->stream = stream;
     p->loop = stream->loop;
-    p->rx_pos = rx_pos;
     cm_timer_init(&p->bye_timer, p->loop, on_bye_timer, p);
     cm_stream_set_fn(stream, on_stream, p);
     return p;
@@ -83,6 +82,13 @@ void path_send_u64(struct path *p, enum frame_type type, uint64_t v)
 {
     v = htobe64(v);
     path_send(p, type, &v, sizeof(v));
+}
+
+void path_start(struct path *p, uint64_t tx_pos)
+{
+    p->tx_pos = tx_pos;
+    p->tx_ready = true;
+    path_send_u64(p, FRAME_START, tx_pos);
 }
 
 void path_bye(struct path *p, const struct cm_err *why)
@@ -148,15 +154,20 @@ static enum cm_code on_frame(struct path *p, struct cm_err *err)
         if (carrier_acked(c, v, err) != CM_OK)
             return err->code;
         if (!p->tx_ready)
-            p->tx_pos = v;
-        p->tx_ready = true;
+            path_start(p, v);
         c->events |= CEV_UP;
+        return CM_OK;
+    case FRAME_START:
+        if (p->body_len != sizeof(v) || v > c->received)
+            return broken(err, "START at a wrong offset");
+        p->rx_pos = v;
+        p->rx_ready = true;
         return CM_OK;
     case FRAME_ACK:
         return p->body_len == sizeof(v) ? carrier_acked(c, v, err)
                                         : broken(err, "ACK of a wrong length");
     case FRAME_FIN:
-        if (p->body_len != sizeof(v) || v != p->rx_pos)
+        if (p->body_len != sizeof(v) || !p->rx_ready || v != p->rx_pos)
             return broken(err, "FIN at a wrong offset");
         if (v == c->received)
             c->events |= CEV_EOF;
@@ -205,6 +216,8 @@ static enum cm_code take_head(struct path *p, struct evbuffer *in, struct cm_err
     if (p->head[0] == FRAME_UNSET || p->head[0] > FRAME_CLOSE)
         return broken(err, "unknown frame");
     p->type = (enum frame_type)p->head[0];
+    if (p->type == FRAME_DATA && !p->rx_ready)
+        return broken(err, "DATA before START");
     if (p->left > (p->type == FRAME_DATA ? FRAME_MAX : FRAME_BODY_MAX))
         return broken(err, "frame too long");
     return CM_OK;

@@ -15,11 +15,11 @@
 struct cm_session_client {
     struct cm_loop *loop;
     struct cm_session_client_config cfg;
+    struct cm_uuid id; /* the carrier's */
     enum cm_session_state state;
     struct cm_carrier *carrier; /* NULL once ended */
     struct cm_tunnel *tunnel;   /* owns TLS, which owns the carrier's stream */
     bool tls_up, freed, asking;
-    uint64_t asked_offset;
     cm_usec pause;
     struct cm_timer retry;
     unsigned refs; /* the owner, posted turns */
@@ -54,8 +54,7 @@ static void ask_for_path(struct cm_session_client *s)
         return;
     cm_timer_stop(&s->retry);
     s->asking = true;
-    s->asked_offset = cm_carrier_received(s->carrier);
-    s->cfg.open_path(s->cfg.ctx, s, cm_carrier_id(s->carrier), s->asked_offset);
+    s->cfg.open_path(s->cfg.ctx, s, s->id, cm_carrier_received(s->carrier));
 }
 
 static void on_retry(void *ctx)
@@ -130,11 +129,12 @@ struct cm_session_client *cm_session_client_new(struct cm_loop *loop,
     struct cm_session_client *s = cm_xcalloc(1, sizeof(*s));
     s->loop = loop;
     s->cfg = *cfg;
+    s->id = cm_uuid_random();
     s->pause = PAUSE_FIRST;
     s->refs = 2;
     cm_timer_init(&s->retry, loop, on_retry, s);
     const struct cm_carrier_config cc = {
-        .id = cm_uuid_random(),
+        .id = s->id,
         .linger = cfg->linger,
         .ping_interval = cfg->ping_interval,
         .ping_timeout = cfg->ping_timeout,
@@ -181,7 +181,7 @@ void cm_session_client_path(struct cm_session_client *s, struct cm_stream *path)
     cm_assert(s->asking && !s->freed);
     s->asking = false;
     if (s->carrier)
-        cm_carrier_attach_client(s->carrier, path, s->asked_offset);
+        cm_carrier_attach_client(s->carrier, path);
     else
         cm_stream_close(path);
 }
@@ -215,6 +215,11 @@ void cm_session_client_move(struct cm_session_client *s)
 enum cm_session_state cm_session_client_state(const struct cm_session_client *s)
 {
     return s->state;
+}
+
+struct cm_uuid cm_session_client_carrier(const struct cm_session_client *s)
+{
+    return s->id;
 }
 
 struct cm_stream *cm_session_open(struct cm_session_client *s, enum cm_kind kind, struct cm_str arg)

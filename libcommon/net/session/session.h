@@ -58,7 +58,7 @@ void cm_session_client_free(struct cm_session_client *s);
  */
 void cm_session_client_leave(struct cm_session_client *s, void (*gone)(void *ctx), void *ctx);
 CM_DEFINE_CLEANUP(cm_session_client, cm_session_client_free)
-/* Takes the path, for the offset that open_path named. */
+/* Takes the path. */
 void cm_session_client_path(struct cm_session_client *s, struct cm_stream *path);
 /* CM_UNAUTHENTICATED, CM_DENIED, CM_NOT_FOUND, CM_GONE and CM_INVALID end the session; anything
  * else is tried again. */
@@ -67,6 +67,7 @@ void cm_session_client_path_failed(struct cm_session_client *s, const struct cm_
  * drains, or when a better path is known. */
 void cm_session_client_move(struct cm_session_client *s);
 enum cm_session_state cm_session_client_state(const struct cm_session_client *s);
+struct cm_uuid cm_session_client_carrier(const struct cm_session_client *s);
 /* Never fails at once; may be called before the session is up. A refusal is CM_STREAM_FAILED. */
 struct cm_stream *cm_session_open(struct cm_session_client *s, enum cm_kind kind,
                                   struct cm_str arg);

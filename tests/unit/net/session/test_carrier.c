@@ -108,17 +108,21 @@ static void on_stream(struct cm_stream *s, enum cm_stream_event ev, void *ctx)
     }
 }
 
-static void connect_path(struct rig *r)
+static void connect_path_at(struct rig *r, uint64_t offset)
 {
     struct cm_stream *ends[2];
-    uint64_t offset = cm_carrier_received(r->client.c);
     r->pipe = mempipe_new(r->loop, r->chunk, ends);
     r->paths++;
     if (r->cut_most)
         mempipe_cut_after(r->pipe, 1 + next(&r->random) % r->cut_most);
     assert_true(cm_carrier_can_resume(r->agent.c, offset));
     cm_carrier_attach_agent(r->agent.c, ends[1], offset);
-    cm_carrier_attach_client(r->client.c, ends[0], offset);
+    cm_carrier_attach_client(r->client.c, ends[0]);
+}
+
+static void connect_path(struct rig *r)
+{
+    connect_path_at(r, cm_carrier_received(r->client.c));
 }
 
 static void reconnect(void *arg)
@@ -231,9 +235,9 @@ static void first_path_carries_data_before_any_answer(void **state)
     struct cm_stream *ends[2];
     struct mempipe *p = mempipe_new(r->loop, 0, ends);
     cm_stream_write(r->client.s, "early", 5);
-    cm_carrier_attach_client(r->client.c, ends[0], 0);
-    UNTIL(r, mempipe_delivered(p) >= 12 + 9); /* HELLO and DATA */
-    assert_int_equal(evbuffer_get_length(cm_stream_input(ends[1])), 12 + 9);
+    cm_carrier_attach_client(r->client.c, ends[0]);
+    UNTIL(r, mempipe_delivered(p) >= 12 + 12 + 9); /* HELLO and DATA */
+    assert_int_equal(evbuffer_get_length(cm_stream_input(ends[1])), 12 + 12 + 9);
     assert_int_equal(r->client.up, 0);
     cm_carrier_attach_agent(r->agent.c, ends[1], 0);
     UNTIL(r, r->client.up == 1 && r->agent.got == 5);
@@ -249,9 +253,11 @@ static void new_path_replaces_a_live_one(void **state)
     feed(&r->agent);
     connect_path(r);
     for (int i = 0; i < 30; i++) {
-        uint64_t before = r->agent.got;
-        UNTIL(r, r->agent.got > before || r->agent.eof);
-        connect_path(r);
+        /* As in life, the old path goes on between the asking for a new one and its coming. */
+        uint64_t offset = cm_carrier_received(r->client.c);
+        uint64_t later = r->client.got + next(&r->random) % 700000;
+        UNTIL(r, r->client.got > later || r->client.eof);
+        connect_path_at(r, offset);
     }
     UNTIL(r, r->client.eof && r->agent.eof);
     assert_false(r->client.wrong || r->agent.wrong);
@@ -269,10 +275,10 @@ static void replay_buffer_bounds_what_is_unacknowledged(void **state)
     static char block[1000000];
     mempipe_new(r->loop, 0, ends);
     cm_stream_write(r->client.s, block, sizeof(block));
-    cm_carrier_attach_client(r->client.c, ends[0], 0); /* nobody answers */
+    cm_carrier_attach_client(r->client.c, ends[0]); /* nobody answers */
     for (int i = 0; i < 50; i++)
         cm_loop_turn(r->loop, 0);
-    assert_int_equal(evbuffer_get_length(cm_stream_input(ends[1])), 12 + 4 + 100000);
+    assert_int_equal(evbuffer_get_length(cm_stream_input(ends[1])), 12 + 12 + 4 + 100000);
     assert_int_equal(cm_stream_unsent(r->client.s), 900000);
     cm_stream_close(ends[1]);
     rig_free(r);
@@ -285,7 +291,7 @@ static void small_writes_do_not_bloat_the_replay_buffer(void **state)
     struct rig *r = rig_new(3, NULL, NULL);
     struct cm_stream *ends[2];
     struct mempipe *first = mempipe_new(r->loop, 0, ends);
-    cm_carrier_attach_client(r->client.c, ends[0], 0);
+    cm_carrier_attach_client(r->client.c, ends[0]);
     for (uint64_t i = 0; i < 1000; i++) {
         uint8_t b = byte_at(r->client.send_state, i);
         cm_stream_write(r->client.s, &b, 1);
@@ -327,7 +333,7 @@ static void silent_path_is_given_up(void **state)
     const struct cm_carrier_config waits = {.ping_interval = -1, .idle_timeout = 100 * CM_MSEC};
     struct rig *r = rig_new(5, &asks, &waits);
     connect_path(r);
-    size_t three_pings = 12 + 12 + 3 * 8;
+    size_t three_pings = 4 * 12 + 3 * 8;
     UNTIL(r, mempipe_delivered(r->pipe) >= three_pings);
     assert_int_equal(r->client.lost + r->agent.lost, 0);
     mempipe_silence(r->pipe, true);
@@ -396,21 +402,25 @@ static void garbage_costs_the_path_only(void **state)
         size_t len;
     } rows[] = {
         {"\x00\x00\x00\x00", 4},
-        {"\x08\x00\x00\x00", 4},
+        {"\x09\x00\x00\x00", 4},
         {"\xff\xff\xff\xff", 4},
-        {"\x02\x10\x00\x01", 4},                    /* DATA over 1 MiB */
-        {"\x03\x00\x01\x01", 4},                    /* ACK over 256 */
-        {"\x03\x00\x00\x08\0\0\0\0\0\0\0\x01", 12}, /* of a byte never sent */
-        {"\x03\x00\x00\x04\0\0\0\0", 8},
-        {"\x04\x00\x00\x08\0\0\0\0\0\0\0\x01", 12}, /* FIN at a wrong offset */
+        {"\x03\x00\x00\x01x", 5},                                 /* DATA before START */
+        {"\x02\x00\x00\x08\0\0\0\0\0\0\0\0\x03\x10\x00\x01", 16}, /* DATA over 1 MiB */
+        {"\x02\x00\x00\x08\0\0\0\0\0\0\0\x01", 12},               /* START beyond what we have */
+        {"\x04\x00\x01\x01", 4},                                  /* ACK over 256 */
+        {"\x04\x00\x00\x08\0\0\0\0\0\0\0\x01", 12},               /* of a byte never sent */
+        {"\x04\x00\x00\x04\0\0\0\0", 8},
+        {"\x05\x00\x00\x08\0\0\0\0\0\0\0\0", 12}, /* FIN before START */
+        {"\x02\x00\x00\x08\0\0\0\0\0\0\0\0\x05\x00\x00\x08\0\0\0\0\0\0\0\x01",
+         24}, /* at a wrong offset */
         {"\x01\x00\x00\x01\x01", 5},
-        {"\x07\x00\x00\x00", 4},
+        {"\x08\x00\x00\x00", 4},
     };
     for (size_t i = 0; i < CM_COUNT_OF(rows); i++) {
         struct rig *r = rig_new(i, NULL, NULL);
         struct cm_stream *ends[2];
         mempipe_new(r->loop, 1, ends);
-        cm_carrier_attach_client(r->client.c, ends[0], 0);
+        cm_carrier_attach_client(r->client.c, ends[0]);
         cm_stream_write(ends[1], rows[i].bytes, rows[i].len);
         UNTIL(r, r->client.lost == 1);
         cm_stream_close(ends[1]);
