@@ -11,10 +11,17 @@
 #include "db/migrate.h"
 #include "net/http/tls_server.h"
 #include "obs/log.h"
+#include "domain/keys.h"
 #include "options.h"
+#include "relay/tunnels.h"
+#include "rpc/rpc.h"
+#include "rpc/waiters.h"
 #include "site/site.h"
 #include "store/migrations.h"
+#include "api/job_show.h"
+#include "store/agents.h"
 #include "store/organizations.h"
+#include "store/workspaces.h"
 #include "store/site.h"
 
 #define QUEUE_MAX 4096
@@ -64,6 +71,29 @@ static enum cm_code open_database(struct coderd *app, struct cm_err *err)
     return CM_OK;
 }
 
+/* The keys that sign stream tickets: the newest signs, all are given to agents. */
+static enum cm_code load_ticket_keys(struct coderd *app, struct cm_err *err)
+{
+    struct deployment_key keys[DEPLOYMENT_KEYS_MAX];
+    size_t n = 0;
+    CM_AUTO(cm_db) db = NULL;
+    struct cm_db_conf conf = {.conninfo = app->conninfo, .app_name = "coderd start"};
+    if (cm_db_open(&conf, &db, err) != CM_OK ||
+        deployment_keys_load(db, "stream_ticket", keys, &n, err) != CM_OK)
+        return err->code;
+    for (size_t i = 0; i < n && i < CM_TICKET_KEYS_MAX; i++) {
+        CM_AUTO(cm_ticket_key) key = NULL;
+        if (cm_ticket_key_new(keys[i].secret, &key, err) != CM_OK)
+            return err->code;
+        app->ticket_keys[app->n_ticket_keys++] = cm_ticket_key_public(key);
+        if (i == 0)
+            app->ticket_key = CM_TAKE(key);
+    }
+    return CM_OK;
+}
+
+static void on_agent_lost(void *ctx, struct cm_uuid agent_id);
+
 static enum cm_code start_loops(struct coderd *app, struct cm_err *err)
 {
     long cpus = sysconf(_SC_NPROCESSORS_ONLN);
@@ -92,15 +122,17 @@ static enum cm_code listen_http(struct coderd *app, struct cm_err *err)
             return cm_err_wrap(err, "listen on %s", app->opt->http_address);
     }
     if (app->opt->tls_enable) {
-        if (cm_tls_server_new(app->opt->tls_cert_file, app->opt->tls_key_file, app->opt->tls_min_version, &app->tls,
-                              err) != CM_OK)
+        if (cm_tls_server_new(app->opt->tls_cert_file, app->opt->tls_key_file,
+                              app->opt->tls_min_version, &app->tls, err) != CM_OK)
             return err->code;
         cfg.tls = app->tls;
         if (cm_http_server_new(&cfg, app->opt->tls_address, &app->https, err) != CM_OK)
             return cm_err_wrap(err, "listen on %s", app->opt->tls_address);
     }
     if (!app->http && !app->https)
-        return cm_err_set(err, CM_INVALID, "there is nothing to listen on: set CODER_HTTP_ADDRESS or CODER_TLS_ENABLE");
+        return cm_err_set(
+            err, CM_INVALID,
+            "there is nothing to listen on: set CODER_HTTP_ADDRESS or CODER_TLS_ENABLE");
     return CM_OK;
 }
 
@@ -126,20 +158,24 @@ static char *make_bin_dir(const struct coderd *app)
     if (n <= 0)
         return cm_xstrdup(".");
     struct cm_str dir = cm_str_n(self, (size_t)n);
-    return cm_str_xdup(cm_str_sub(dir, 0, (size_t)CM_MAX(cm_str_find_last(dir, '/'), (ptrdiff_t)0)));
+    return cm_str_xdup(
+        cm_str_sub(dir, 0, (size_t)CM_MAX(cm_str_find_last(dir, '/'), (ptrdiff_t)0)));
 }
 
 static enum cm_code build(struct coderd *app, struct cm_err *err)
 {
     if (!app->conninfo[0])
-        return cm_err_set(err, CM_INVALID,
-                          "CODER_PG_CONNECTION_URL is not set; \"coder server\" starts a database of its own");
+        return cm_err_set(
+            err, CM_INVALID,
+            "CODER_PG_CONNECTION_URL is not set; \"coder server\" starts a database of its own");
     app->replica_id = cm_uuid_random();
-    if (router_new(&app->router, err) != CM_OK || open_database(app, err) != CM_OK || start_loops(app, err) != CM_OK)
+    if (router_new(&app->router, err) != CM_OK || open_database(app, err) != CM_OK ||
+        start_loops(app, err) != CM_OK)
         return err->code;
     app->limits = ratelimit_new(!app->opt->disable_rate_limits);
     CM_AUTOFREE char *bin_dir = make_bin_dir(app);
-    if (site_new(bin_dir, &app->site, err) != CM_OK || hub_new(app->loops[0], app->conninfo, &app->hub, err) != CM_OK)
+    if (site_new(bin_dir, &app->site, err) != CM_OK ||
+        hub_new(app->loops[0], app->conninfo, &app->hub, err) != CM_OK)
         return err->code;
     struct cm_pool_config pool = {.name = "worker",
                                   .threads = (unsigned)CM_MAX(app->opt->db_workers, (int64_t)1),
@@ -147,10 +183,48 @@ static enum cm_code build(struct coderd *app, struct cm_err *err)
                                   .thread_init = worker_init,
                                   .thread_done = worker_done,
                                   .arg = app};
-    if (cm_pool_new(&pool, &app->workers, err) != CM_OK || listen_http(app, err) != CM_OK)
+    app->tunnels = tunnels_new(&(struct tunnels_config){.on_lost = on_agent_lost, .ctx = app});
+    app->job_waiters = waiters_new(app, TOPIC_JOBS);
+    if (load_ticket_keys(app, err) != CM_OK || cm_pool_new(&pool, &app->workers, err) != CM_OK ||
+        coderd_rpc_start(app, err) != CM_OK || listen_http(app, err) != CM_OK)
         return err->code;
     app->access_url = make_access_url(app);
     return CM_OK;
+}
+
+/* An agent's last tunnel here has ended: say so in the database, unless it has called again
+ * meanwhile. */
+struct lost {
+    struct cm_task task;
+    struct cm_uuid agent_id;
+};
+
+static void lost_work(struct cm_task *t, void *thread_ctx)
+{
+    struct lost *l = cm_container_of(t, struct lost, task);
+    struct worker *w = thread_ctx;
+    CM_AUTO(cm_arena) a = cm_arena_new();
+    struct store_workspace *ws = NULL;
+    struct cm_err err;
+    if (!tunnels_has(w->app->tunnels, l->agent_id) &&
+        (store_agent_disconnected(w->db, a, l->agent_id, cm_time_now(), NULL, &err) != CM_OK ||
+         store_workspace_by_agent(w->db, a, l->agent_id, &ws, &err) != CM_OK ||
+         hub_notify(w->db, &err, TOPIC_WS_FMT, cm_uuid_text(ws->id).s) != CM_OK) &&
+        err.code != CM_NOT_FOUND)
+        CM_WARN("cannot note that an agent is gone", CM_F_UUID(agent_id, l->agent_id),
+                CM_F_ERR(&err));
+    cm_free(l);
+}
+
+static void on_agent_lost(void *ctx, struct cm_uuid agent_id)
+{
+    struct coderd *app = ctx;
+    struct lost *l = cm_xcalloc(1, sizeof(*l));
+    struct cm_err err;
+    l->task.work = lost_work;
+    l->agent_id = agent_id;
+    if (cm_pool_submit(app->workers, &l->task, &err) != CM_OK)
+        cm_free(l); /* its heartbeats stop as well, which says the same a little later */
 }
 
 enum cm_code app_new(const struct coderd_options *opt, struct coderd **ret, struct cm_err *err)
@@ -188,10 +262,15 @@ void app_free(struct coderd *app)
         return;
     for (size_t i = 1; i < app->n_loops; i++)
         cm_loop_thread_join(app->loops[i]);
+    if (app->rpc)
+        cm_rpc_server_free(app->rpc);
+    waiters_free(app->job_waiters);
+    tunnels_free(app->tunnels);
     cm_pool_free(app->workers); /* running handlers end; their answers wait on the stopped loops */
     cm_http_server_free(app->http);
     cm_http_server_free(app->https);
     hub_free(app->hub);
+    cm_ticket_key_free(app->ticket_key);
     for (size_t i = 0; i < app->n_loops; i++)
         cm_loop_free(app->loops[i]);
     site_free(app->site);

@@ -1,4 +1,5 @@
-/* The composition root: every long-lived object of a replica, created in order by app_new, destroyed in reverse. */
+/* The composition root: every long-lived object of a replica, created in order by app_new,
+ * destroyed in reverse. */
 #pragma once
 
 #include "loop/loop.h"
@@ -16,6 +17,7 @@ struct ratelimit;
 struct router;
 struct site;
 struct tunnels;
+struct waiters;
 struct coderd_options;
 
 /* What each worker thread has of its own. */
@@ -44,6 +46,7 @@ struct coderd {
     struct cm_ticket_public ticket_keys[CM_TICKET_KEYS_MAX];
     size_t n_ticket_keys;
 
+    struct waiters *job_waiters; /* provisioners that wait for a job */
     struct cm_rpc_server *rpc;
     struct cm_rpc_private rpc_private;
 
@@ -51,7 +54,8 @@ struct coderd {
     struct cm_http_server *http, *https;
 };
 
-/* opt: borrowed for the life of the app. Starts listening; requests are answered once app_run runs the first loop. */
+/* opt: borrowed for the life of the app. Starts listening; requests are answered once app_run runs
+ * the first loop. */
 enum cm_code app_new(const struct coderd_options *opt, struct coderd **ret, struct cm_err *err);
 void app_run(struct coderd *app); /* until SIGINT or SIGTERM */
 void app_free(struct coderd *app);

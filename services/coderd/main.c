@@ -12,7 +12,10 @@ static enum cm_log_level level_of(const char *text)
     static const struct {
         const char *name;
         enum cm_log_level level;
-    } levels[] = {{"debug", CM_LOG_DEBUG}, {"info", CM_LOG_INFO}, {"warn", CM_LOG_WARN}, {"error", CM_LOG_ERROR}};
+    } levels[] = {{"debug", CM_LOG_DEBUG},
+                  {"info", CM_LOG_INFO},
+                  {"warn", CM_LOG_WARN},
+                  {"error", CM_LOG_ERROR}};
     for (size_t i = 0; i < CM_COUNT_OF(levels); i++) {
         if (strcmp(text, levels[i].name) == 0)
             return levels[i].level;

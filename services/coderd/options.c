@@ -16,7 +16,8 @@ struct row {
 };
 
 static const struct row rows[] = {
-#define OPTION_ROW(type, member, flag, def, help) {type, offsetof(struct coderd_options, member), flag, def, help},
+#define OPTION_ROW(type, member, flag, def, help)                                                  \
+    {type, offsetof(struct coderd_options, member), flag, def, help},
     CODERD_OPTIONS(OPTION_ROW)
 #undef OPTION_ROW
 };
@@ -38,7 +39,8 @@ static bool parse_bool(const char *text, bool *ret)
     static const struct {
         const char *text;
         bool value;
-    } words[] = {{"true", true}, {"1", true}, {"t", true}, {"false", false}, {"0", false}, {"f", false}, {"", false}};
+    } words[] = {{"true", true}, {"1", true},  {"t", true}, {"false", false},
+                 {"0", false},   {"f", false}, {"", false}};
     for (size_t i = 0; i < CM_COUNT_OF(words); i++) {
         if (strcasecmp(text, words[i].text) == 0) {
             *ret = words[i].value;
@@ -48,8 +50,8 @@ static bool parse_bool(const char *text, bool *ret)
     return false;
 }
 
-static enum cm_code set(struct cm_arena *a, const struct row *row, const char *text, const char *source,
-                        struct coderd_options *o, struct cm_err *err)
+static enum cm_code set(struct cm_arena *a, const struct row *row, const char *text,
+                        const char *source, struct coderd_options *o, struct cm_err *err)
 {
     void *at = (char *)o + row->offset;
     const char *form = NULL;
@@ -79,7 +81,8 @@ static void print_help(struct cm_arena *a)
 {
     printf("coderd %s: the API server. People start it by \"coder server\".\n\n", CM_VERSION);
     for (size_t i = 0; i < CM_COUNT_OF(rows); i++)
-        printf("  --%s, %s (default \"%s\")\n      %s\n", rows[i].flag, env_name(a, rows[i].flag), rows[i].def, rows[i].help);
+        printf("  --%s, %s (default \"%s\")\n      %s\n", rows[i].flag, env_name(a, rows[i].flag),
+               rows[i].def, rows[i].help);
 }
 
 static const char *flag_value(const char *flag, int argc, char **argv, int *used)
@@ -101,7 +104,8 @@ static const char *flag_value(const char *flag, int argc, char **argv, int *used
     return NULL;
 }
 
-enum cm_code options_load(struct cm_arena *a, int argc, char **argv, struct coderd_options *ret, struct cm_err *err)
+enum cm_code options_load(struct cm_arena *a, int argc, char **argv, struct coderd_options *ret,
+                          struct cm_err *err)
 {
     for (int i = 1; i < argc; i++) {
         if (strcmp(argv[i], "--help") == 0 || strcmp(argv[i], "-h") == 0) {

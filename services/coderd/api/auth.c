@@ -8,16 +8,14 @@
 #include "base/secret.h"
 #include "obs/log.h"
 #include "options.h"
-#if __has_include("store/agents.h")
 #include "store/agents.h"
-#define HAVE_AGENTS 1
-#endif
 #include "store/auth.h"
 
-#define TOUCH_EVERY CM_HOUR
+#define TOUCH_EVERY    CM_HOUR
 #define CREDENTIAL_MAX 256
 
-static const char SIGNED_OUT[] = "You are signed out or your session has expired. Please sign in again to continue.";
+static const char SIGNED_OUT[] =
+    "You are signed out or your session has expired. Please sign in again to continue.";
 
 void auth_sha256(struct cm_str data, uint8_t *out)
 {
@@ -57,7 +55,9 @@ void auth_read_token(struct api_req *r)
         cm_http_cookie(h, name),
         cm_http_query(h, r->arena, name),
         cm_http_header(h, "coder-session-token"),
-        cm_str_starts_nocase(bearer, CM_STR("bearer ")) ? cm_str_trim(cm_str_sub(bearer, 7, bearer.len)) : CM_STR_NONE,
+        cm_str_starts_nocase(bearer, CM_STR("bearer "))
+            ? cm_str_trim(cm_str_sub(bearer, 7, bearer.len))
+            : CM_STR_NONE,
         cm_http_query(h, r->arena, "access_token"),
     };
     for (size_t i = 0; i < CM_COUNT_OF(candidates); i++) {
@@ -89,9 +89,10 @@ static void refuse(struct api_req *r, const char *detail)
     if (r->route->auth == AUTH_OPTIONAL)
         return;
     api_reply_message(r, 401, SIGNED_OUT, detail);
-    api_reply_header(r, "WWW-Authenticate",
-                     CM_STR("Bearer realm=\"coder\", error=\"invalid_token\", "
-                            "error_description=\"the session token is missing, invalid or expired\""));
+    api_reply_header(
+        r, "WWW-Authenticate",
+        CM_STR("Bearer realm=\"coder\", error=\"invalid_token\", "
+               "error_description=\"the session token is missing, invalid or expired\""));
 }
 
 /* Scopes of a key: everything, connecting to applications only, or single permissions. */
@@ -126,9 +127,11 @@ static struct subject *make_subject(struct cm_arena *a, const struct store_auth 
     s->username = row->username;
     s->email = row->email;
     s->key_id = row->key_id;
-    cm_ignore(!cm_enum_parse(&api_login_type_enum, row->key_login_type, &s->login_type), "the column has a CHECK");
+    cm_ignore(!cm_enum_parse(&api_login_type_enum, row->key_login_type, &s->login_type),
+              "the column has a CHECK");
     for (size_t i = 0; i < row->n_rbac_roles; i++)
-        cm_ignore(!rbac_role_add(&s->roles, row->rbac_roles[i], false), "a role of a newer release grants nothing here");
+        cm_ignore(!rbac_role_add(&s->roles, row->rbac_roles[i], false),
+                  "a role of a newer release grants nothing here");
     cm_assert(rbac_role_add(&s->roles, CM_STR("member"), false));
     s->orgs = CM_NEW_ARRAY(a, struct rbac_membership, row->n_org_ids);
     s->n_orgs = row->n_org_ids;
@@ -145,16 +148,18 @@ static struct subject *make_subject(struct cm_arena *a, const struct store_auth 
 }
 
 /* Moves last use and a sliding expiry along, at most about once an hour per key. */
-static void touch(struct worker *w, struct api_req *r, const struct store_auth *row, struct cm_time now)
+static void touch(struct worker *w, struct api_req *r, const struct store_auth *row,
+                  struct cm_time now)
 {
     if (now.us - row->last_used.us < TOUCH_EVERY)
         return;
     struct cm_time expires = cm_time_add(now, row->lifetime_seconds * CM_SECOND);
-    bool slides = !cm_str_eq_c(row->key_login_type, "token") && !w->app->opt->disable_session_expiry_refresh &&
+    bool slides = !cm_str_eq_c(row->key_login_type, "token") &&
+                  !w->app->opt->disable_session_expiry_refresh &&
                   row->expires_at.us - now.us <= row->lifetime_seconds * CM_SECOND - CM_HOUR;
     struct cm_err err;
-    if (store_auth_touch(w->db, r->arena, row->key_id, row->user_id, now, cm_str(r->client_ip), slides ? &expires : NULL,
-                         NULL, &err) != CM_OK)
+    if (store_auth_touch(w->db, r->arena, row->key_id, row->user_id, now, cm_str(r->client_ip),
+                         slides ? &expires : NULL, NULL, &err) != CM_OK)
         CM_WARN("cannot note the use of a key", CM_F_ERR(&err));
 }
 
@@ -164,18 +169,21 @@ static void accept_key(struct worker *w, struct api_req *r, const struct store_a
     uint8_t hash[32];
     cm_assert(auth_key_split(r->token, &id, &secret));
     auth_sha256(secret, hash);
-    if (row->hashed_secret.len != sizeof(hash) || !cm_secret_eq(row->hashed_secret.ptr, hash, sizeof(hash))) {
+    if (row->hashed_secret.len != sizeof(hash) ||
+        !cm_secret_eq(row->hashed_secret.ptr, hash, sizeof(hash))) {
         refuse(r, "The secret of the API key is wrong.");
         return;
     }
     struct cm_time now = cm_time_now();
     if (row->expires_at.us <= now.us) {
         char when[CM_TIME_TEXT];
-        refuse(r, cm_arena_printf(r->arena, "The API key expired at %s.", cm_time_format(row->expires_at, when)));
+        refuse(r, cm_arena_printf(r->arena, "The API key expired at %s.",
+                                  cm_time_format(row->expires_at, when)));
         return;
     }
     if (cm_str_eq_c(row->status, "suspended")) {
-        refuse(r, "The user is not active (status = \"suspended\"). Contact an administrator of this deployment.");
+        refuse(r, "The user is not active (status = \"suspended\"). Contact an administrator of "
+                  "this deployment.");
         return;
     }
     r->who = make_subject(r->arena, row);
@@ -183,13 +191,6 @@ static void accept_key(struct worker *w, struct api_req *r, const struct store_a
     touch(w, r, row, now);
 }
 
-#ifndef HAVE_AGENTS
-static void resolve_agents(struct worker *w, struct api_req *r)
-{
-    (void)w;
-    refuse(r, "none");
-}
-#else
 static void resolve_agents(struct worker *w, struct api_req *r)
 {
     struct cm_uuid token;
@@ -207,7 +208,8 @@ static void resolve_agents(struct worker *w, struct api_req *r)
         return;
     }
     if (!row) {
-        refuse(r, "The agent token belongs to no running workspace: its workspace was rebuilt, stopped or deleted.");
+        refuse(r, "The agent token belongs to no running workspace: its workspace was rebuilt, "
+                  "stopped or deleted.");
         return;
     }
     struct agent_identity *id = CM_NEW(r->arena, struct agent_identity);
@@ -217,8 +219,6 @@ static void resolve_agents(struct worker *w, struct api_req *r)
     id->build_id = row->build_id;
     r->agent = id;
 }
-
-#endif
 
 static const struct store_auth *find_row(const struct store_auth *rows, size_t n, struct cm_str id)
 {
@@ -254,11 +254,13 @@ void auth_resolve(struct worker *w, struct api_req **reqs, size_t n)
     struct cm_err err;
     struct store_auth *rows = NULL;
     size_t n_rows = 0;
-    /* The rows live in the arena of the request that is answered last (see front_work), so they outlive the others. */
+    /* The rows live in the arena of the request that is answered last (see front_work), so they
+     * outlive the others. */
     if (store_auth_by_keys(w->db, reqs[0]->arena, ids, n_asked, &rows, &n_rows, &err) != CM_OK) {
         CM_ERROR("cannot look up session tokens", CM_F_ERR(&err));
         for (size_t i = 0; i < n_asked; i++)
-            api_reply_message(asked[i], 503, "The database cannot be reached. Try again shortly.", NULL);
+            api_reply_message(asked[i], 503, "The database cannot be reached. Try again shortly.",
+                              NULL);
         return;
     }
     for (size_t i = 0; i < n_asked; i++) {
@@ -266,6 +268,7 @@ void auth_resolve(struct worker *w, struct api_req **reqs, size_t n)
         if (row)
             accept_key(w, asked[i], row);
         else
-            refuse(asked[i], "The API key is unknown: it was deleted, or belongs to another deployment.");
+            refuse(asked[i],
+                   "The API key is unknown: it was deleted, or belongs to another deployment.");
     }
 }

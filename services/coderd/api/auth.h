@@ -1,18 +1,20 @@
-/* Who asks: reading credentials from a request and looking them up, many requests in one round trip.
- * Source: api-behaviour reference, 1.1 to 1.4. */
+/* Who asks: reading credentials from a request and looking them up, many requests in one round
+ * trip. Source: api-behaviour reference, 1.1 to 1.4. */
 #pragma once
 
 #include "api/request.h"
 
 struct worker;
 
-/* On the loop: fills token and token_in_cookie from the first carrier that has one: cookie, query, header, bearer. */
+/* On the loop: fills token and token_in_cookie from the first carrier that has one: cookie, query,
+ * header, bearer. */
 void auth_read_token(struct api_req *r);
-/* The client's address: the peer's, or what a trusted proxy says (X-Forwarded-For). out: 48 bytes. */
+/* The client's address: the peer's, or what a trusted proxy says (X-Forwarded-For). out: 48 bytes.
+ */
 void auth_client_ip(struct coderd *app, const struct cm_http_req *http, char *out);
 
-/* On a worker: fills who (or agent) of each request; where the route demands one and there is none, the reply is
- * the refusal. */
+/* On a worker: fills who (or agent) of each request; where the route demands one and there is none,
+ * the reply is the refusal. */
 void auth_resolve(struct worker *w, struct api_req **reqs, size_t n);
 
 /* The text form of a key: 10 characters of id, '-', 22 of secret. */

@@ -26,9 +26,10 @@ static enum cm_code hello(struct api_req *r, struct cm_err *err)
 }
 
 static const struct route rows[] = {
-    {CM_HTTP_GET, "/api/v2/buildinfo", AUTH_NONE, RBAC_PUBLIC, ROUTE_LOOP, build_info, NULL, "Version and addresses",
+    {CM_HTTP_GET, "/api/v2/buildinfo", AUTH_NONE, RBAC_PUBLIC, ROUTE_LOOP, build_info, NULL,
+     "Version and addresses", LIMIT_API, 0, false},
+    {CM_HTTP_GET, "/api/v2", AUTH_NONE, RBAC_PUBLIC, ROUTE_LOOP, hello, NULL, "A sign of life",
      LIMIT_API, 0, false},
-    {CM_HTTP_GET, "/api/v2", AUTH_NONE, RBAC_PUBLIC, ROUTE_LOOP, hello, NULL, "A sign of life", LIMIT_API, 0, false},
 };
 
 const struct route_table buildinfo_routes = {rows, CM_COUNT_OF(rows)};

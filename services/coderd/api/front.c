@@ -12,7 +12,8 @@
 #include "options.h"
 #include "site/site.h"
 
-/* How many requests one round trip to the database may authenticate together (see pool.h, cm_pool_take_more). */
+/* How many requests one round trip to the database may authenticate together (see pool.h,
+ * cm_pool_take_more). */
 #define BATCH_MAX 16
 
 static const char INTERNAL_TEXT[] = "An internal server error occurred.";
@@ -37,14 +38,16 @@ static void answer(struct api_req *r)
                                                     .body = r->reply.body});
 }
 
-/* An error becomes the answer here and nowhere else; what is our own fault is logged with its cause. */
+/* An error becomes the answer here and nowhere else; what is our own fault is logged with its
+ * cause. */
 static void reply_error(struct api_req *r, const struct cm_err *err)
 {
     int status = cm_code_http_status(err->code);
     r->reply = (struct api_reply){0};
     if (status >= 500 && err->code != CM_UNAVAILABLE && err->code != CM_UNIMPLEMENTED) {
-        CM_ERROR("request failed", CM_F_STR(method, r->http->head.method_text), CM_F_STR(path, r->http->head.path),
-                 CM_F_UUID(request_id, r->request_id), CM_F_ERR(err));
+        CM_ERROR("request failed", CM_F_STR(method, r->http->head.method_text),
+                 CM_F_STR(path, r->http->head.path), CM_F_UUID(request_id, r->request_id),
+                 CM_F_ERR(err));
         r->violations.n = 0;
         api_reply_message(r, status, INTERNAL_TEXT, err->text);
         return;
@@ -57,8 +60,8 @@ static void run_handler(struct worker *w, struct api_req *r)
     struct cm_err err;
     r->db = w->db;
     if (r->route->body) {
-        enum cm_code code = cm_json_decode(r->route->body, r->arena, r->http->body, (void **)(uintptr_t)&r->body,
-                                           &r->violations, &err);
+        enum cm_code code = cm_json_decode(r->route->body, r->arena, r->http->body,
+                                           (void **)(uintptr_t)&r->body, &r->violations, &err);
         if (code == CM_INVALID && r->violations.n == 0) {
             api_reply_message(r, 400, "Request body must be valid JSON.", err.text);
             return;
@@ -122,7 +125,8 @@ static void front_done(struct cm_task *t)
 {
     struct api_req *r = cm_container_of(t, struct api_req, task);
     if (r->start && !r->http->conn) {
-        /* The client left while we worked. Streams check for that themselves, as their start would only end again. */
+        /* The client left while we worked. Streams check for that themselves, as their start would
+         * only end again. */
         r->start(r);
         return;
     }
@@ -143,7 +147,8 @@ static bool decode_params(struct api_req *r, const struct route_match *m)
     return true;
 }
 
-/* A WebSocket opened by a page of another site carries our cookie all the same: only same-origin pages may. */
+/* A WebSocket opened by a page of another site carries our cookie all the same: only same-origin
+ * pages may. */
 static bool origin_ok(const struct cm_http_head *h)
 {
     struct cm_str origin = cm_http_header(h, "origin");
@@ -156,7 +161,8 @@ static bool origin_ok(const struct cm_http_head *h)
     return cm_str_eq_nocase(host, h->host);
 }
 
-/* Double submit: a write that is authenticated by the cookie must also show the token that only our own pages know. */
+/* Double submit: a write that is authenticated by the cookie must also show the token that only our
+ * own pages know. */
 static bool csrf_ok(const struct api_req *r)
 {
     const struct cm_http_head *h = &r->http->head;
@@ -164,7 +170,8 @@ static bool csrf_ok(const struct api_req *r)
         return true;
     if (cm_secret_str_eq(cm_http_header(h, "coder-session-token"), r->token))
         return true;
-    struct cm_str cookie = cm_http_cookie(h, "csrf_token"), header = cm_http_header(h, "x-csrf-token");
+    struct cm_str cookie = cm_http_cookie(h, "csrf_token"),
+                  header = cm_http_header(h, "x-csrf-token");
     return cookie.len >= 16 && cm_secret_str_eq(cookie, header);
 }
 
@@ -225,7 +232,8 @@ static void on_request(struct cm_http_req *http, void *ctx)
         auth_read_token(r);
         if (!csrf_ok(r)) {
             api_reply_raw(r, 400, "text/plain; charset=utf-8",
-                          CM_STR("Something is wrong with your CSRF token. Please refresh the page. If this error "
+                          CM_STR("Something is wrong with your CSRF token. Please refresh the "
+                                 "page. If this error "
                                  "persists, try clearing your cookies.\n"));
             answer(r);
             return;

@@ -1,5 +1,6 @@
-/* Between the HTTP server and the handlers: finds the route, reads credentials, applies limits, decodes the body, runs
- * the handler on a worker, refuses a success that no rule has allowed, and answers. */
+/* Between the HTTP server and the handlers: finds the route, reads credentials, applies limits,
+ * decodes the body, runs the handler on a worker, refuses a success that no rule has allowed, and
+ * answers. */
 #pragma once
 
 #include "api/request.h"

@@ -44,16 +44,19 @@ static enum cm_code first_create(struct api_req *r, struct cm_err *err)
                                    .resource_id = made->user_id,
                                    .target = q->username,
                                    .status = 201});
-    struct api_create_first_user_response out = {.user_id = made->user_id, .organization_id = made->organization_id};
+    struct api_create_first_user_response out = {.user_id = made->user_id,
+                                                 .organization_id = made->organization_id};
     return api_reply(r, 201, &api_create_first_user_response_msg, &out);
 }
 
 static void set_session_cookie(struct api_req *r, const char *value, int64_t max_age)
 {
     bool secure = r->http->tls || r->app->opt->secure_auth_cookie;
-    api_reply_header(r, "Set-Cookie",
-                     cm_arena_fmt(r->arena, "coder_session_token=%s; Path=/; Max-Age=%lld; HttpOnly; SameSite=Lax%s", value,
-                                  (long long)max_age, secure ? "; Secure" : ""));
+    api_reply_header(
+        r, "Set-Cookie",
+        cm_arena_fmt(r->arena,
+                     "coder_session_token=%s; Path=/; Max-Age=%lld; HttpOnly; SameSite=Lax%s",
+                     value, (long long)max_age, secure ? "; Secure" : ""));
 }
 
 static enum cm_code login(struct api_req *r, struct cm_err *err)
@@ -66,28 +69,42 @@ static enum cm_code login(struct api_req *r, struct cm_err *err)
     /* Unknown users cost as much time as known ones. */
     if (!password_verify(u ? u->hashed_password : CM_STR_NONE, q->password)) {
         if (u)
-            audit_as(r, u->id, &(struct audit_event){.action = "login", .resource_type = "api_key",
-                                                     .resource_id = u->id, .target = u->username, .status = 401});
+            audit_as(r, u->id,
+                     &(struct audit_event){.action = "login",
+                                           .resource_type = "api_key",
+                                           .resource_id = u->id,
+                                           .target = u->username,
+                                           .status = 401});
         return cm_err_set(err, CM_UNAUTHENTICATED, "Incorrect email or password.");
     }
     if (r->app->opt->disable_password_auth)
         return cm_err_set(err, CM_DENIED, "Password authentication is disabled.");
     if (u->login_type != API_LOGIN_TYPE_PASSWORD)
-        return cm_err_set(err, CM_DENIED, "Incorrect login type, attempting to use \"password\" but user is of another.");
+        return cm_err_set(
+            err, CM_DENIED,
+            "Incorrect login type, attempting to use \"password\" but user is of another.");
     if (u->status == API_USER_STATUS_SUSPENDED)
-        return cm_err_set(err, CM_UNAUTHENTICATED,
-                          "Your account is suspended. Please contact an administrator to reactivate it.");
+        return cm_err_set(
+            err, CM_UNAUTHENTICATED,
+            "Your account is suspended. Please contact an administrator to reactivate it.");
     if (u->status == API_USER_STATUS_DORMANT &&
-        store_user_update_status(r->db, r->arena, u->id, API_USER_STATUS_ACTIVE, NULL, err) != CM_OK)
+        store_user_update_status(r->db, r->arena, u->id, API_USER_STATUS_ACTIVE, NULL, err) !=
+            CM_OK)
         return err->code;
     char key[AUTH_KEY_LEN + 1];
-    struct session_key spec = {.user_id = u->id, .login_type = "password", .lifetime = r->app->opt->session_duration};
+    struct session_key spec = {
+        .user_id = u->id, .login_type = "password", .lifetime = r->app->opt->session_duration};
     if (session_key_create(r, &spec, key, err) != CM_OK)
         return err->code;
-    audit_as(r, u->id, &(struct audit_event){.action = "login", .resource_type = "api_key", .resource_id = u->id,
-                                             .target = u->username, .status = 201});
+    audit_as(r, u->id,
+             &(struct audit_event){.action = "login",
+                                   .resource_type = "api_key",
+                                   .resource_id = u->id,
+                                   .target = u->username,
+                                   .status = 201});
     set_session_cookie(r, key, 365 * 24 * 3600);
-    struct api_login_with_password_response out = {.session_token = cm_arena_str(r->arena, cm_str(key))};
+    struct api_login_with_password_response out = {.session_token =
+                                                       cm_arena_str(r->arena, cm_str(key))};
     return api_reply(r, 201, &api_login_with_password_response_msg, &out);
 }
 
@@ -95,8 +112,11 @@ static enum cm_code logout(struct api_req *r, struct cm_err *err)
 {
     if (store_api_keys_logout(r->db, r->arena, r->who->key_id, r->who->user_id, NULL, err) != CM_OK)
         return err->code;
-    audit(r, &(struct audit_event){.action = "logout", .resource_type = "api_key", .resource_id = r->who->user_id,
-                                   .target = r->who->username, .status = 200});
+    audit(r, &(struct audit_event){.action = "logout",
+                                   .resource_type = "api_key",
+                                   .resource_id = r->who->user_id,
+                                   .target = r->who->username,
+                                   .status = 200});
     set_session_cookie(r, "", -1);
     return api_reply_message(r, 200, "Logged out!", NULL);
 }
@@ -127,12 +147,13 @@ static const struct route rows[] = {
      &api_create_first_user_request_msg, "Create the first user", LIMIT_LOGIN, 0, false},
     {CM_HTTP_POST, "/api/v2/users/login", AUTH_NONE, RBAC_PUBLIC, ROUTE_CALL, login,
      &api_login_with_password_request_msg, "Sign in with a password", LIMIT_LOGIN, 0, false},
-    {CM_HTTP_POST, "/api/v2/users/logout", AUTH_SESSION, RBAC_SELF, ROUTE_CALL, logout, NULL, "Sign out", LIMIT_API, 0,
-     false},
-    {CM_HTTP_GET, "/api/v2/users/authmethods", AUTH_NONE, RBAC_PUBLIC, ROUTE_CALL, auth_methods, NULL,
-     "Ways to sign in", LIMIT_API, 0, false},
-    {CM_HTTP_POST, "/api/v2/users/validate-password", AUTH_NONE, RBAC_PUBLIC, ROUTE_CALL, validate_password,
-     &api_validate_user_password_request_msg, "Is a password good enough?", LIMIT_LOGIN, 0, false},
+    {CM_HTTP_POST, "/api/v2/users/logout", AUTH_SESSION, RBAC_SELF, ROUTE_CALL, logout, NULL,
+     "Sign out", LIMIT_API, 0, false},
+    {CM_HTTP_GET, "/api/v2/users/authmethods", AUTH_NONE, RBAC_PUBLIC, ROUTE_CALL, auth_methods,
+     NULL, "Ways to sign in", LIMIT_API, 0, false},
+    {CM_HTTP_POST, "/api/v2/users/validate-password", AUTH_NONE, RBAC_PUBLIC, ROUTE_CALL,
+     validate_password, &api_validate_user_password_request_msg, "Is a password good enough?",
+     LIMIT_LOGIN, 0, false},
 };
 
 const struct route_table login_routes = {rows, CM_COUNT_OF(rows)};

@@ -1,6 +1,7 @@
-/* Two counters per key, for this minute and the one before; the sliding count weighs the older one by what is left of
- * it. The table has a fixed number of slots: when a slot is taken by another key whose minute has passed it is reused,
- * and under a flood of keys the newcomer shares the slot, so memory stays bounded and an attacker only slows himself. */
+/* Two counters per key, for this minute and the one before; the sliding count weighs the older one
+ * by what is left of it. The table has a fixed number of slots: when a slot is taken by another key
+ * whose minute has passed it is reused, and under a flood of keys the newcomer shares the slot, so
+ * memory stays bounded and an attacker only slows himself. */
 #include "api/ratelimit.h"
 
 #include <pthread.h>
@@ -47,7 +48,8 @@ void ratelimit_free(struct ratelimit *l)
 
 static uint64_t key_of(const struct api_req *r)
 {
-    uint64_t who = r->who ? cm_str_hash(cm_str_n(r->who->user_id.b, 16)) : cm_str_hash(cm_str(r->client_ip));
+    uint64_t who =
+        r->who ? cm_str_hash(cm_str_n(r->who->user_id.b, 16)) : cm_str_hash(cm_str(r->client_ip));
     return who * 31 + cm_str_hash(r->http->head.path);
 }
 
@@ -83,11 +85,13 @@ bool ratelimit_pass(struct api_req *r)
     if (used <= max)
         return true;
     int64_t wait = (CM_MINUTE - now % CM_MINUTE) / CM_SECOND + 1;
-    char *text = cm_arena_printf(r->arena, "You've been rate limited for sending more than %u requests in 1m0s.", max);
+    char *text = cm_arena_printf(
+        r->arena, "You've been rate limited for sending more than %u requests in 1m0s.", max);
     api_reply_message(r, 429, text, NULL);
     api_reply_header(r, "X-RateLimit-Limit", cm_arena_fmt(r->arena, "%u", max));
     api_reply_header(r, "X-RateLimit-Remaining", CM_STR("0"));
-    api_reply_header(r, "X-RateLimit-Reset", cm_arena_fmt(r->arena, "%lld", (long long)(now / CM_SECOND + wait)));
+    api_reply_header(r, "X-RateLimit-Reset",
+                     cm_arena_fmt(r->arena, "%lld", (long long)(now / CM_SECOND + wait)));
     api_reply_header(r, "Retry-After", cm_arena_fmt(r->arena, "%lld", (long long)wait));
     return false;
 }

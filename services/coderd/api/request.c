@@ -19,8 +19,8 @@ bool api_may(const struct api_req *r, enum rbac_action action, const struct rbac
     return may(r->who, action, o);
 }
 
-enum cm_code api_authorize_also(struct api_req *r, enum rbac_action action, const struct rbac_object *o,
-                                struct cm_err *err)
+enum cm_code api_authorize_also(struct api_req *r, enum rbac_action action,
+                                const struct rbac_object *o, struct cm_err *err)
 {
     if (may(r->who, action, o))
         return CM_OK;
@@ -57,7 +57,8 @@ static void take_body(struct api_req *r, int status, struct cm_buf *b)
     r->reply.body = cm_str_n(text, len);
 }
 
-enum cm_code api_reply(struct api_req *r, int status, const struct cm_message *msg, const void *value)
+enum cm_code api_reply(struct api_req *r, int status, const struct cm_message *msg,
+                       const void *value)
 {
     struct cm_buf b = CM_BUF_INIT(REPLY_MAX);
     cm_json_encode(&b, msg, value);
@@ -65,7 +66,8 @@ enum cm_code api_reply(struct api_req *r, int status, const struct cm_message *m
     return CM_OK;
 }
 
-enum cm_code api_reply_list(struct api_req *r, int status, const struct cm_message *msg, const void *values, size_t n)
+enum cm_code api_reply_list(struct api_req *r, int status, const struct cm_message *msg,
+                            const void *values, size_t n)
 {
     struct cm_buf b = CM_BUF_INIT(REPLY_MAX);
     cm_json_encode_list(&b, msg, values, n);
@@ -73,10 +75,12 @@ enum cm_code api_reply_list(struct api_req *r, int status, const struct cm_messa
     return CM_OK;
 }
 
-enum cm_code api_reply_message(struct api_req *r, int status, const char *message, const char *detail)
+enum cm_code api_reply_message(struct api_req *r, int status, const char *message,
+                               const char *detail)
 {
     struct api_response resp = {.message = cm_str(message), .detail = cm_str(detail)};
-    struct api_validation_error *v = CM_NEW_ARRAY(r->arena, struct api_validation_error, r->violations.n);
+    struct api_validation_error *v =
+        CM_NEW_ARRAY(r->arena, struct api_validation_error, r->violations.n);
     for (size_t i = 0; i < r->violations.n; i++) {
         v[i].field = r->violations.v[i].field;
         v[i].detail = r->violations.v[i].detail;
@@ -94,7 +98,8 @@ enum cm_code api_reply_none(struct api_req *r, int status)
     return CM_OK;
 }
 
-enum cm_code api_reply_raw(struct api_req *r, int status, const char *content_type, struct cm_str body)
+enum cm_code api_reply_raw(struct api_req *r, int status, const char *content_type,
+                           struct cm_str body)
 {
     r->reply.status = status;
     r->reply.content_type = content_type;
@@ -108,7 +113,8 @@ void api_reply_header(struct api_req *r, const char *name, struct cm_str value)
     r->reply.headers[r->reply.n_headers++] = (struct cm_http_header){cm_str(name), value};
 }
 
-enum cm_code api_reply_invalid(struct api_req *r, const char *message, const char *field, const char *fmt, ...)
+enum cm_code api_reply_invalid(struct api_req *r, const char *message, const char *field,
+                               const char *fmt, ...)
 {
     va_list ap;
     va_start(ap, fmt);
@@ -121,8 +127,8 @@ enum cm_code api_reply_invalid(struct api_req *r, const char *message, const cha
 enum cm_code api_param_uuid(struct api_req *r, size_t i, struct cm_uuid *ret, struct cm_err *err)
 {
     if (!cm_uuid_parse(r->params[i], ret))
-        return cm_err_set(err, CM_INVALID, "Invalid UUID \"%.*s\".", (int)CM_MIN(r->params[i].len, (size_t)64),
-                          r->params[i].ptr);
+        return cm_err_set(err, CM_INVALID, "Invalid UUID \"%.*s\".",
+                          (int)CM_MIN(r->params[i].len, (size_t)64), r->params[i].ptr);
     return CM_OK;
 }
 
@@ -143,8 +149,8 @@ void api_query_i64(struct api_req *r, const char *name, int64_t min, int64_t max
     if (!text.len)
         return;
     if (!cm_str_to_i64(text, &v) || v < min || v > max)
-        cm_violations_add(&r->violations, r->arena, cm_str(name), "must be a number from %lld to %lld", (long long)min,
-                          (long long)max);
+        cm_violations_add(&r->violations, r->arena, cm_str(name),
+                          "must be a number from %lld to %lld", (long long)min, (long long)max);
     else
         *ret = v;
 }

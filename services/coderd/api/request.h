@@ -1,8 +1,10 @@
-/* One API request on its way: what the front puts in before a handler runs, and how a handler answers.
+/* One API request on its way: what the front puts in before a handler runs, and how a handler
+ * answers.
  *
- * A handler runs on a worker thread with a database connection of its own, reads params, body and who, and either fills
- * the reply with one of the api_reply functions and returns CM_OK, or returns an error, whose code becomes the status and
- * whose text the message. Everything it allocates lives in the arena. It knows nothing of sockets. */
+ * A handler runs on a worker thread with a database connection of its own, reads params, body and
+ * who, and either fills the reply with one of the api_reply functions and returns CM_OK, or returns
+ * an error, whose code becomes the status and whose text the message. Everything it allocates lives
+ * in the arena. It knows nothing of sockets. */
 #pragma once
 
 #include "api/route.h"
@@ -40,14 +42,15 @@ struct api_req {
     struct cm_db *db;                     /* on the worker only */
     const struct subject *who;            /* NULL: anonymous */
     const struct agent_identity *agent;
-    struct cm_str token;                  /* as carried; never logged */
+    struct cm_str token; /* as carried; never logged */
     struct cm_violations violations;
     bool token_in_cookie;
-    bool authorized;                      /* may() has said yes to the route's rule */
+    bool authorized; /* may() has said yes to the route's rule */
     struct cm_uuid request_id;
     char client_ip[48];
     struct api_reply reply;
-    /* ROUTE_STREAM: set by the handler; called on the loop instead of answering. Owns the request from then on. */
+    /* ROUTE_STREAM: set by the handler; called on the loop instead of answering. Owns the request
+     * from then on. */
     void (*start)(struct api_req *r);
     void *state;
     /* For the front: the auth row of a batch. */
@@ -56,28 +59,37 @@ struct api_req {
 
 /* ---- authorisation ---- */
 
-/* Puts the route's rule to may() for this object. CM_OK and the request counts as authorised; otherwise CM_NOT_FOUND when
- * the caller may not even read the object (its existence never leaks) and CM_DENIED when it may. */
-CM_MUST_USE enum cm_code api_authorize(struct api_req *r, const struct rbac_object *o, struct cm_err *err);
+/* Puts the route's rule to may() for this object. CM_OK and the request counts as authorised;
+ * otherwise CM_NOT_FOUND when the caller may not even read the object (its existence never leaks)
+ * and CM_DENIED when it may. */
+CM_MUST_USE enum cm_code api_authorize(struct api_req *r, const struct rbac_object *o,
+                                       struct cm_err *err);
 /* The same for another action than the route's; does not count as the route's rule. */
-CM_MUST_USE enum cm_code api_authorize_also(struct api_req *r, enum rbac_action action, const struct rbac_object *o,
-                                            struct cm_err *err);
-/* For lists: the rule is the predicate of the query, or may() on each row (api_may). Marks the request as authorised. */
+CM_MUST_USE enum cm_code api_authorize_also(struct api_req *r, enum rbac_action action,
+                                            const struct rbac_object *o, struct cm_err *err);
+/* For lists: the rule is the predicate of the query, or may() on each row (api_may). Marks the
+ * request as authorised. */
 void api_authorize_list(struct api_req *r);
 bool api_may(const struct api_req *r, enum rbac_action action, const struct rbac_object *o);
 
 /* ---- answers ---- */
 
-enum cm_code api_reply(struct api_req *r, int status, const struct cm_message *msg, const void *value);
-enum cm_code api_reply_list(struct api_req *r, int status, const struct cm_message *msg, const void *values, size_t n);
-/* {"message": ...}; the detail may be NULL. Violations collected in the request are shown with it. */
-enum cm_code api_reply_message(struct api_req *r, int status, const char *message, const char *detail);
+enum cm_code api_reply(struct api_req *r, int status, const struct cm_message *msg,
+                       const void *value);
+enum cm_code api_reply_list(struct api_req *r, int status, const struct cm_message *msg,
+                            const void *values, size_t n);
+/* {"message": ...}; the detail may be NULL. Violations collected in the request are shown with it.
+ */
+enum cm_code api_reply_message(struct api_req *r, int status, const char *message,
+                               const char *detail);
 enum cm_code api_reply_none(struct api_req *r, int status);
-enum cm_code api_reply_raw(struct api_req *r, int status, const char *content_type, struct cm_str body);
-void api_reply_header(struct api_req *r, const char *name, struct cm_str value); /* value in the arena or static */
+enum cm_code api_reply_raw(struct api_req *r, int status, const char *content_type,
+                           struct cm_str body);
+void api_reply_header(struct api_req *r, const char *name,
+                      struct cm_str value); /* value in the arena or static */
 /* A validation error about one field: 400 "Validation failed." */
-enum cm_code api_reply_invalid(struct api_req *r, const char *message, const char *field, const char *fmt, ...)
-    CM_PRINTF(4, 5);
+enum cm_code api_reply_invalid(struct api_req *r, const char *message, const char *field,
+                               const char *fmt, ...) CM_PRINTF(4, 5);
 
 extern const char API_NOT_FOUND[]; /* the one text for absent and unreadable things */
 enum cm_code api_not_found(struct cm_err *err);
@@ -85,10 +97,12 @@ enum cm_code api_not_found(struct cm_err *err);
 /* ---- input ---- */
 
 /* params[i] as a UUID, or 400. */
-CM_MUST_USE enum cm_code api_param_uuid(struct api_req *r, size_t i, struct cm_uuid *ret, struct cm_err *err);
+CM_MUST_USE enum cm_code api_param_uuid(struct api_req *r, size_t i, struct cm_uuid *ret,
+                                        struct cm_err *err);
 struct cm_str api_query(struct api_req *r, const char *name);
 bool api_query_has(struct api_req *r, const char *name);
-/* Query numbers and ids: absent leaves *ret alone; a bad one is collected as a violation. Check with api_query_check. */
+/* Query numbers and ids: absent leaves *ret alone; a bad one is collected as a violation. Check
+ * with api_query_check. */
 void api_query_i64(struct api_req *r, const char *name, int64_t min, int64_t max, int64_t *ret);
 void api_query_uuid(struct api_req *r, const char *name, struct cm_uuid *ret);
 CM_MUST_USE enum cm_code api_query_check(struct api_req *r, struct cm_err *err);

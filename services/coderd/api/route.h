@@ -1,5 +1,6 @@
-/* The route table: what each endpoint needs before its handler runs is a column. Zero means unset, and start-up refuses
- * an unset column (router_new). One file per resource lists its rows; routes.c lists the files. */
+/* The route table: what each endpoint needs before its handler runs is a column. Zero means unset,
+ * and start-up refuses an unset column (router_new). One file per resource lists its rows; routes.c
+ * lists the files. */
 #pragma once
 
 #include "codec/fields.h"
@@ -19,14 +20,17 @@ enum route_auth {
 enum route_kind {
     ROUTE_UNSET,
     ROUTE_CALL,   /* handler on a worker answers */
-    ROUTE_STREAM, /* handler on a worker authorises and loads; then api_req.start takes over on the loop */
-    ROUTE_LOOP,   /* handler runs on the loop at once: must not block, needs no session and no database */
+    ROUTE_STREAM, /* handler on a worker authorises and loads; then api_req.start takes over on the
+                     loop */
+    ROUTE_LOOP,   /* handler runs on the loop at once: must not block, needs no session and no
+                     database */
 };
 
 /* Rate limits count per user (or address) and path, over a sliding minute. */
 enum route_limit { LIMIT_API, LIMIT_LOGIN, LIMIT_FILES, LIMIT_NONE };
 
-/* The rule that the route's handler must have put to may() before a success can leave: see api_authorize. */
+/* The rule that the route's handler must have put to may() before a success can leave: see
+ * api_authorize. */
 struct route_rule {
     enum rbac_resource resource;
     enum rbac_action action;
@@ -52,7 +56,8 @@ typedef enum cm_code (*route_handler_fn)(struct api_req *r, struct cm_err *err);
 
 struct route {
     enum cm_http_method method;
-    const char *path; /* {name} segments become api_req.params in order; a last segment of * takes the rest */
+    const char *path; /* {name} segments become api_req.params in order; a last segment of * takes
+                         the rest */
     enum route_auth auth;
     struct route_rule rule;
     enum route_kind kind;
@@ -80,9 +85,10 @@ void router_free(struct router *r);
 CM_DEFINE_CLEANUP(router, router_free)
 
 struct route_match {
-    const struct route *route;  /* NULL: none */
-    bool other_method;          /* the path exists for another method */
+    const struct route *route;            /* NULL: none */
+    bool other_method;                    /* the path exists for another method */
     struct cm_str params[API_PARAMS_MAX]; /* not decoded */
     size_t n_params;
 };
-void router_match(const struct router *r, enum cm_http_method method, struct cm_str path, struct route_match *ret);
+void router_match(const struct router *r, enum cm_http_method method, struct cm_str path,
+                  struct route_match *ret);

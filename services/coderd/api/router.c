@@ -1,5 +1,5 @@
-/* Matching by number of segments, then literally. Empty segments collapse (//api//v2 is /api/v2), a trailing slash
- * does not: it makes another path. */
+/* Matching by number of segments, then literally. Empty segments collapse (//api//v2 is /api/v2), a
+ * trailing slash does not: it makes another path. */
 #include "api/route.h"
 
 #define SEGMENTS_MAX 16
@@ -18,7 +18,8 @@ struct router {
     size_t n_by_count[SEGMENTS_MAX + 1];
 };
 
-/* Segments of a path; SIZE_MAX when there are too many. A trailing slash yields a last empty segment. */
+/* Segments of a path; SIZE_MAX when there are too many. A trailing slash yields a last empty
+ * segment. */
 static size_t segments(struct cm_str path, struct cm_str *segs)
 {
     size_t n = 0, i = 0;
@@ -112,7 +113,8 @@ enum cm_code router_new(struct router **ret, struct cm_err *err)
     }
     for (size_t i = 0; i < r->n; i++) {
         size_t c = r->patterns[i].n;
-        r->by_count[c] = cm_xrealloc_array(r->by_count[c], r->n_by_count[c] + 1, sizeof(struct pattern *));
+        r->by_count[c] =
+            cm_xrealloc_array(r->by_count[c], r->n_by_count[c] + 1, sizeof(struct pattern *));
         r->by_count[c][r->n_by_count[c]++] = &r->patterns[i];
     }
     *ret = CM_TAKE(r);
@@ -129,7 +131,8 @@ void router_free(struct router *r)
     cm_free(r);
 }
 
-/* How well the pattern fits: the number of literal segments, so that /users/me/x wins over /users/{user}/x; -1: not. */
+/* How well the pattern fits: the number of literal segments, so that /users/me/x wins over
+ * /users/{user}/x; -1: not. */
 static int fit(const struct pattern *p, const struct cm_str *segs, size_t n)
 {
     int literals = 0;
@@ -149,8 +152,8 @@ static int fit(const struct pattern *p, const struct cm_str *segs, size_t n)
     return literals;
 }
 
-static void consider(const struct pattern *p, enum cm_http_method method, const struct cm_str *segs, size_t n,
-                     struct cm_str path, int *best, struct route_match *ret)
+static void consider(const struct pattern *p, enum cm_http_method method, const struct cm_str *segs,
+                     size_t n, struct cm_str path, int *best, struct route_match *ret)
 {
     int f = fit(p, segs, n);
     if (f < 0)
@@ -174,7 +177,8 @@ static void consider(const struct pattern *p, enum cm_http_method method, const 
     }
 }
 
-void router_match(const struct router *r, enum cm_http_method method, struct cm_str path, struct route_match *ret)
+void router_match(const struct router *r, enum cm_http_method method, struct cm_str path,
+                  struct route_match *ret)
 {
     *ret = (struct route_match){0};
     struct cm_str segs[SEGMENTS_MAX];

@@ -3,7 +3,9 @@
 
 #define ROUTE_TABLES(T)                                                                            \
     T(buildinfo)                                                                                   \
+    T(files)                                                                                       \
     T(login)                                                                                       \
+    T(template_versions)                                                                           \
     T(users)
 
 #define DECLARE(name) extern const struct route_table name##_routes;

@@ -2,7 +2,8 @@
 
 #include "store/api_keys.h"
 
-enum cm_code session_key_create(struct api_req *r, const struct session_key *k, char *out, struct cm_err *err)
+enum cm_code session_key_create(struct api_req *r, const struct session_key *k, char *out,
+                                struct cm_err *err)
 {
     static const struct cm_str everything[] = {{"coder:all", 9}};
     uint8_t hash[32];

@@ -14,6 +14,7 @@ struct session_key {
     cm_usec lifetime;
 };
 
-/* out: AUTH_KEY_LEN + 1 bytes, the only time that the secret is seen. CM_CONFLICT when the token name is taken. */
-CM_MUST_USE enum cm_code session_key_create(struct api_req *r, const struct session_key *k, char *out,
-                                            struct cm_err *err);
+/* out: AUTH_KEY_LEN + 1 bytes, the only time that the secret is seen. CM_CONFLICT when the token
+ * name is taken. */
+CM_MUST_USE enum cm_code session_key_create(struct api_req *r, const struct session_key *k,
+                                            char *out, struct cm_err *err);

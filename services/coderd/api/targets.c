@@ -16,13 +16,15 @@ enum cm_code target_user(struct api_req *r, size_t i, struct store_user **ret, s
     return code == CM_NOT_FOUND ? api_not_found(err) : code;
 }
 
-enum cm_code target_org(struct api_req *r, size_t i, struct store_organization **ret, struct cm_err *err)
+enum cm_code target_org(struct api_req *r, size_t i, struct store_organization **ret,
+                        struct cm_err *err)
 {
     struct cm_str text = r->params[i];
     struct cm_uuid id;
     enum cm_code code;
     if (cm_uuid_parse(text, &id))
-        code = store_organization_by_id(r->db, r->arena, cm_uuid_is_nil(id) ? r->app->default_org_id : id, ret, err);
+        code = store_organization_by_id(r->db, r->arena,
+                                        cm_uuid_is_nil(id) ? r->app->default_org_id : id, ret, err);
     else if (cm_str_eq_c(text, "default"))
         code = store_organization_default(r->db, r->arena, ret, err);
     else
@@ -40,12 +42,14 @@ struct rbac_object object_owned(enum rbac_resource res, struct cm_uuid owner_id)
     return (struct rbac_object){.resource = res, .owner_id = owner_id};
 }
 
-struct rbac_object object_org(enum rbac_resource res, struct cm_uuid org_id, struct cm_uuid owner_id)
+struct rbac_object object_org(enum rbac_resource res, struct cm_uuid org_id,
+                              struct cm_uuid owner_id)
 {
     return (struct rbac_object){.resource = res, .org_id = org_id, .owner_id = owner_id};
 }
 
-struct api_slim_role *show_roles(struct cm_arena *a, const struct cm_str *names, size_t n, size_t *ret_n)
+struct api_slim_role *show_roles(struct cm_arena *a, const struct cm_str *names, size_t n,
+                                 size_t *ret_n)
 {
     struct api_slim_role *roles = CM_NEW_ARRAY(a, struct api_slim_role, n);
     *ret_n = 0;
@@ -53,8 +57,8 @@ struct api_slim_role *show_roles(struct cm_arena *a, const struct cm_str *names,
         const struct rbac_role *role = rbac_role_find(names[i]);
         if (role && role->implicit)
             continue;
-        roles[(*ret_n)++] =
-            (struct api_slim_role){.name = names[i], .display_name = role ? cm_str(role->display_name) : names[i]};
+        roles[(*ret_n)++] = (struct api_slim_role){
+            .name = names[i], .display_name = role ? cm_str(role->display_name) : names[i]};
     }
     return roles;
 }

@@ -17,8 +17,8 @@ static enum cm_code user_get(struct api_req *r, struct cm_err *err)
 }
 
 static const struct route rows[] = {
-    {CM_HTTP_GET, "/api/v2/users/{user}", AUTH_SESSION, RBAC(user, read), ROUTE_CALL, user_get, NULL, "Get a user",
-     LIMIT_API, 0, false},
+    {CM_HTTP_GET, "/api/v2/users/{user}", AUTH_SESSION, RBAC(user, read), ROUTE_CALL, user_get,
+     NULL, "Get a user", LIMIT_API, 0, false},
 };
 
 const struct route_table users_routes = {rows, CM_COUNT_OF(rows)};

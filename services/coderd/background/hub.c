@@ -17,7 +17,7 @@ struct hub {
     int watched_fd;
     short watched_events;
     struct cm_timer timer;
-    pthread_mutex_t lock; /* guards topics and the links of subscriptions */
+    pthread_mutex_t lock;  /* guards topics and the links of subscriptions */
     struct cm_map *topics; /* topic -> struct topic */
 };
 
@@ -25,7 +25,8 @@ struct topic {
     struct cm_link subs;
 };
 
-/* Shared by the topic's list and by a wake-up that is on its way to the loop; the last one frees. */
+/* Shared by the topic's list and by a wake-up that is on its way to the loop; the last one frees.
+ */
 struct hub_sub {
     struct hub *hub;
     struct cm_link link;
@@ -33,8 +34,8 @@ struct hub_sub {
     struct cm_loop *loop;
     void (*fn)(void *ctx);
     void *ctx;
-    bool canceled;      /* on the loop */
-    bool waking;        /* guarded by the hub's lock */
+    bool canceled; /* on the loop */
+    bool waking;   /* guarded by the hub's lock */
     atomic_int refs;
 };
 
@@ -58,7 +59,8 @@ static void deliver(void *arg)
 
 static void wake_topic(struct topic *t)
 {
-    CM_LIST_EACH(l, &t->subs) {
+    CM_LIST_EACH(l, &t->subs)
+    {
         struct hub_sub *s = cm_container_of(l, struct hub_sub, link);
         if (s->waking)
             continue;
@@ -115,7 +117,8 @@ static void poll_and_watch(struct hub *h)
     cm_db_listen_poll(h->listen);
     int fd = cm_db_listen_fd(h->listen);
     short events = cm_db_listen_events(h->listen);
-    /* libpq may have closed a descriptor and got the same number again, so the watch is renewed on each poll. */
+    /* libpq may have closed a descriptor and got the same number again, so the watch is renewed on
+     * each poll. */
     cm_watch_stop(&h->rd);
     cm_watch_stop(&h->wr);
     if (fd >= 0 && events & POLLIN)
@@ -126,7 +129,8 @@ static void poll_and_watch(struct hub *h)
     cm_timer_start(&h->timer, CM_MAX(wait, (cm_usec)0));
 }
 
-enum cm_code hub_new(struct cm_loop *loop, const char *conninfo, struct hub **ret, struct cm_err *err)
+enum cm_code hub_new(struct cm_loop *loop, const char *conninfo, struct hub **ret,
+                     struct cm_err *err)
 {
     static const char *const channels[] = {HUB_CHANNEL};
     struct hub *h = cm_xcalloc(1, sizeof(*h));
@@ -173,7 +177,8 @@ void hub_free(struct hub *h)
     cm_free(h);
 }
 
-struct hub_sub *hub_subscribe(struct hub *h, const char *topic, struct cm_loop *loop, void (*fn)(void *ctx), void *ctx)
+struct hub_sub *hub_subscribe(struct hub *h, const char *topic, struct cm_loop *loop,
+                              void (*fn)(void *ctx), void *ctx)
 {
     struct hub_sub *s = cm_xcalloc(1, sizeof(*s));
     s->hub = h;

@@ -12,7 +12,8 @@
 #include "base/random.h"
 #include "base/secret.h"
 
-/* RFC 7914 parameters: 2^15, 8, 1 is 32 MiB. They stand in each hash, so they can be raised later. */
+/* RFC 7914 parameters: 2^15, 8, 1 is 32 MiB. They stand in each hash, so they can be raised later.
+ */
 #define COST_N   32768
 #define COST_R   8
 #define COST_P   1
@@ -62,8 +63,12 @@ static unsigned base_of(struct cm_str p)
     static const struct {
         const char *set;
         unsigned size;
-    } classes[] = {{"abcdefghijklmnopqrstuvwxyz", 26}, {"ABCDEFGHIJKLMNOPQRSTUVWXYZ", 26}, {"0123456789", 10},
-                   {"!@$&*", 5},                       {"_-., ", 5},                       {"\"#%'()+/:;<=>?[\\]^`{|}~", 22}};
+    } classes[] = {{"abcdefghijklmnopqrstuvwxyz", 26},
+                   {"ABCDEFGHIJKLMNOPQRSTUVWXYZ", 26},
+                   {"0123456789", 10},
+                   {"!@$&*", 5},
+                   {"_-., ", 5},
+                   {"\"#%'()+/:;<=>?[\\]^`{|}~", 22}};
     unsigned base = 0;
     for (size_t k = 0; k < CM_COUNT_OF(classes); k++) {
         for (size_t i = 0; i < p.len; i++) {
@@ -90,7 +95,8 @@ const char *password_weakness(struct cm_str password)
         return "The password is longer than 64 bytes.";
     unsigned base = base_of(password);
     if (!base || (double)effective_length(password) * log2(base) < ENTROPY_MIN)
-        return "The password is too easy to guess. Make it longer, or add capitals, digits and other characters.";
+        return "The password is too easy to guess. Make it longer, or add capitals, digits and "
+               "other characters.";
     return NULL;
 }
 
@@ -102,13 +108,14 @@ static void slots_init(void)
     sem_init(&slots, 0, 2);
 }
 
-static void derive(struct cm_str password, const uint8_t *salt, size_t salt_len, uint64_t n, uint64_t r, uint64_t p,
-                   uint8_t *key)
+static void derive(struct cm_str password, const uint8_t *salt, size_t salt_len, uint64_t n,
+                   uint64_t r, uint64_t p, uint8_t *key)
 {
     pthread_once(&slots_once, slots_init);
     while (sem_wait(&slots) != 0) {
     }
-    int ok = EVP_PBE_scrypt(password.ptr ? password.ptr : "", password.len, salt, salt_len, n, r, p, MEM_MAX, key, KEY_LEN);
+    int ok = EVP_PBE_scrypt(password.ptr ? password.ptr : "", password.len, salt, salt_len, n, r, p,
+                            MEM_MAX, key, KEY_LEN);
     sem_post(&slots);
     cm_assert(ok == 1);
 }
@@ -132,7 +139,8 @@ bool password_verify(struct cm_str hash, struct cm_str password)
     static const char made_up[] =
         "$scrypt$32768,8,1$AAAAAAAAAAAAAAAAAAAAAA$AAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAA";
     bool real = hash.len > 0;
-    struct cm_str rest = cm_str_sub(real ? hash : cm_str(made_up), 1, SIZE_MAX), kind, cost, salt_text, one;
+    struct cm_str rest = cm_str_sub(real ? hash : cm_str(made_up), 1, SIZE_MAX), kind, cost,
+                  salt_text, one;
     rest = cm_str_split(rest, '$', &kind);
     rest = cm_str_split(rest, '$', &cost);
     rest = cm_str_split(rest, '$', &salt_text);
@@ -147,7 +155,8 @@ bool password_verify(struct cm_str hash, struct cm_str password)
         !cm_base64_decode(&want, CM_BASE64_STD_NOPAD, rest) || want.len != KEY_LEN)
         return false;
     uint8_t key[KEY_LEN];
-    derive(password, (const uint8_t *)salt.ptr, salt.len, (uint64_t)n[0], (uint64_t)n[1], (uint64_t)n[2], key);
+    derive(password, (const uint8_t *)salt.ptr, salt.len, (uint64_t)n[0], (uint64_t)n[1],
+           (uint64_t)n[2], key);
     bool equal = cm_secret_eq(key, want.ptr, KEY_LEN);
     cm_secret_wipe(key, sizeof(key));
     return real && equal;

@@ -54,7 +54,8 @@ bool rbac_action_parse(struct cm_str name, enum rbac_action *ret)
 #define ALL  RBAC_ALL_ACTIONS
 
 #define AGENT_ACTIONS                                                                              \
-    ((uint32_t)RBAC_do_create_agent | (uint32_t)RBAC_do_delete_agent | (uint32_t)RBAC_do_update_agent)
+    ((uint32_t)RBAC_do_create_agent | (uint32_t)RBAC_do_delete_agent |                             \
+     (uint32_t)RBAC_do_update_agent)
 #define DORMANT_ACTIONS (CRUD | (uint32_t)RBAC_do_stop | AGENT_ACTIONS)
 #define ASSIGN          ((uint32_t)RBAC_do_assign | (uint32_t)RBAC_do_unassign | R)
 
@@ -169,8 +170,7 @@ static const struct rbac_perm org_auditor_org[] = {
     {0},
 };
 static const struct rbac_perm creation_ban_org[] = {
-    {RBAC_workspace,
-     C | D | (uint32_t)RBAC_do_create_agent | (uint32_t)RBAC_do_delete_agent, true},
+    {RBAC_workspace, C | D | (uint32_t)RBAC_do_create_agent | (uint32_t)RBAC_do_delete_agent, true},
     {0},
 };
 static const struct rbac_perm workspace_access_member[] = {
@@ -181,12 +181,9 @@ static const struct rbac_perm workspace_access_member[] = {
     {0},
 };
 static const struct rbac_perm org_member_org[] = {
-    {RBAC_organization, R, false},
-    {RBAC_provisioner_daemon, R, false},
-    {RBAC_assign_org_role, R, false},
-    {RBAC_organization_member, R, false},
-    {RBAC_group, R, false},
-    {0},
+    {RBAC_organization, R, false},    {RBAC_provisioner_daemon, R, false},
+    {RBAC_assign_org_role, R, false}, {RBAC_organization_member, R, false},
+    {RBAC_group, R, false},           {0},
 };
 static const struct rbac_perm org_member_member[] = {
     {RBAC_organization_member, R, false},
@@ -202,16 +199,18 @@ const struct rbac_role rbac_roles[] = {
     {"template-admin", "Template Admin", false, false, template_admin_site, NULL, NULL, NULL},
     {"auditor", "Auditor", false, false, auditor_site, NULL, NULL, NULL},
     {"member", "Member", false, true, member_site, NULL, NULL, member_user},
-    {"organization-admin", "Organization Admin", true, false, read_users_site, org_admin_org, NULL, NULL},
+    {"organization-admin", "Organization Admin", true, false, read_users_site, org_admin_org, NULL,
+     NULL},
     {"organization-user-admin", "Organization User Admin", true, false, read_users_site,
      org_user_admin_org, NULL, NULL},
     {"organization-template-admin", "Organization Template Admin", true, false, NULL,
      org_template_admin_org, NULL, NULL},
-    {"organization-auditor", "Organization Auditor", true, false, NULL, org_auditor_org, NULL, NULL},
+    {"organization-auditor", "Organization Auditor", true, false, NULL, org_auditor_org, NULL,
+     NULL},
     {"organization-workspace-access", "Organization Workspace Access", true, false, NULL, NULL,
      workspace_access_member, NULL},
-    {"organization-workspace-creation-ban", "Organization Workspace Creation Ban", true, false, NULL,
-     creation_ban_org, NULL, NULL},
+    {"organization-workspace-creation-ban", "Organization Workspace Creation Ban", true, false,
+     NULL, creation_ban_org, NULL, NULL},
     {"organization-member", "Organization Member", true, true, NULL, org_member_org,
      org_member_member, NULL},
 };
@@ -237,11 +236,13 @@ bool rbac_role_add(uint32_t *mask, struct cm_str name, bool org_role)
 
 enum verdict { ABSTAIN, ALLOW, DENY };
 
-static enum verdict judge(const struct rbac_perm *p, enum rbac_action action, enum rbac_resource res)
+static enum verdict judge(const struct rbac_perm *p, enum rbac_action action,
+                          enum rbac_resource res)
 {
     enum verdict v = ABSTAIN;
     for (; p && p->resource; p++) {
-        if (!(p->actions & (uint32_t)action) || (p->resource != res && p->resource != RBAC_ANY_RESOURCE))
+        if (!(p->actions & (uint32_t)action) ||
+            (p->resource != res && p->resource != RBAC_ANY_RESOURCE))
             continue;
         if (p->negate)
             return DENY;
@@ -284,16 +285,18 @@ static enum verdict judge_roles(uint32_t mask, enum level level, enum rbac_actio
     return v;
 }
 
-static enum verdict judge_site(const struct subject *s, enum rbac_action action, enum rbac_resource res)
+static enum verdict judge_site(const struct subject *s, enum rbac_action action,
+                               enum rbac_resource res)
 {
     uint32_t mask = s->roles;
     for (size_t i = 0; i < s->n_orgs; i++)
-        mask |= s->orgs[i].roles; /* organization roles may carry site permissions, e.g. reading users */
+        mask |= s->orgs[i]
+                    .roles; /* organization roles may carry site permissions, e.g. reading users */
     return judge_roles(mask, LEVEL_SITE, action, res);
 }
 
-static bool in_org(const struct subject *s, const struct rbac_membership *m, enum rbac_action action,
-                   const struct rbac_object *o)
+static bool in_org(const struct subject *s, const struct rbac_membership *m,
+                   enum rbac_action action, const struct rbac_object *o)
 {
     enum verdict v = judge_roles(m->roles, LEVEL_ORG, action, o->resource);
     if (v == ABSTAIN && cm_uuid_eq(s->user_id, o->owner_id))
@@ -301,14 +304,16 @@ static bool in_org(const struct subject *s, const struct rbac_membership *m, enu
     return v == ALLOW;
 }
 
-static bool roles_allow(const struct subject *s, enum rbac_action action, const struct rbac_object *o)
+static bool roles_allow(const struct subject *s, enum rbac_action action,
+                        const struct rbac_object *o)
 {
     enum verdict v = judge_site(s, action, o->resource);
     if (v != ABSTAIN)
         return v == ALLOW;
     if (o->any_org || !cm_uuid_is_nil(o->org_id)) {
         for (size_t i = 0; i < s->n_orgs; i++) {
-            if ((o->any_org || cm_uuid_eq(s->orgs[i].org_id, o->org_id)) && in_org(s, &s->orgs[i], action, o))
+            if ((o->any_org || cm_uuid_eq(s->orgs[i].org_id, o->org_id)) &&
+                in_org(s, &s->orgs[i], action, o))
                 return true;
         }
         return false;
@@ -317,13 +322,15 @@ static bool roles_allow(const struct subject *s, enum rbac_action action, const 
            judge_roles(s->roles, LEVEL_USER, action, o->resource) == ALLOW;
 }
 
-static bool scopes_allow(const struct subject *s, enum rbac_action action, const struct rbac_object *o)
+static bool scopes_allow(const struct subject *s, enum rbac_action action,
+                         const struct rbac_object *o)
 {
     if (s->scope_all)
         return true;
     for (size_t i = 0; i < s->n_scopes; i++) {
         const struct rbac_perm *p = &s->scopes[i];
-        if ((p->actions & (uint32_t)action) && (p->resource == o->resource || p->resource == RBAC_ANY_RESOURCE))
+        if ((p->actions & (uint32_t)action) &&
+            (p->resource == o->resource || p->resource == RBAC_ANY_RESOURCE))
             return true;
     }
     return false;

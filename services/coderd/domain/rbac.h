@@ -1,10 +1,11 @@
 /* Authorisation: one function, may(), over one table of roles.
  *
- * Source: api-behaviour reference, section 3 (decision model and built-in roles). A role grants permissions at up to
- * four levels: site, org (objects of an org that the subject is a member of), org member (objects of such an org that
- * the subject owns) and user (objects the subject owns that have no org). The levels are asked in this order; at each,
- * a negative match denies, a positive one allows, and otherwise the next level decides. Grants by an access list of the
- * object are an OR beside the roles. The scopes of the API key must allow as well. */
+ * Source: api-behaviour reference, section 3 (decision model and built-in roles). A role grants
+ * permissions at up to four levels: site, org (objects of an org that the subject is a member of),
+ * org member (objects of such an org that the subject owns) and user (objects the subject owns that
+ * have no org). The levels are asked in this order; at each, a negative match denies, a positive
+ * one allows, and otherwise the next level decides. Grants by an access list of the object are an
+ * OR beside the roles. The scopes of the API key must allow as well. */
 #pragma once
 
 #include "base/str.h"
@@ -53,7 +54,7 @@ enum rbac_resource {
 #define RBAC_RESOURCE_ENUM(name) RBAC_##name,
     RBAC_RESOURCES(RBAC_RESOURCE_ENUM)
 #undef RBAC_RESOURCE_ENUM
-    RBAC_ANY_RESOURCE,
+        RBAC_ANY_RESOURCE,
 };
 
 #define RBAC_ACTIONS(X)                                                                            \
@@ -80,7 +81,7 @@ enum rbac_action_index {
 #define RBAC_ACTION_INDEX(name) RBAC_INDEX_##name,
     RBAC_ACTIONS(RBAC_ACTION_INDEX)
 #undef RBAC_ACTION_INDEX
-    RBAC_N_ACTIONS,
+        RBAC_N_ACTIONS,
 };
 /* Actions are bits, so that a permission is one mask. */
 enum rbac_action {
@@ -105,8 +106,8 @@ struct rbac_perm {
 struct rbac_role {
     const char *name;
     const char *display_name;
-    bool org_role;  /* belongs to one organization */
-    bool implicit;  /* never assigned nor listed */
+    bool org_role;                                          /* belongs to one organization */
+    bool implicit;                                          /* never assigned nor listed */
     const struct rbac_perm *site, *org, *org_member, *user; /* NULL: none */
 };
 
@@ -114,7 +115,7 @@ extern const struct rbac_role rbac_roles[];
 extern const size_t rbac_n_roles;
 const struct rbac_role *rbac_role_find(struct cm_str name);
 
-#define RBAC_ROLES_MAX 16
+#define RBAC_ROLES_MAX  16
 #define RBAC_SCOPES_MAX 32
 
 struct rbac_membership {
@@ -149,5 +150,6 @@ bool may(const struct subject *s, enum rbac_action action, const struct rbac_obj
 /* Adds a role by name to a mask; false when there is no such role of that kind. */
 CM_MUST_USE bool rbac_role_add(uint32_t *mask, struct cm_str name, bool org_role);
 bool subject_has_role(const struct subject *s, const char *site_role);
-/* May somebody with these rights give or take that site role? (owner: any; user-admin: none of the privileged) */
+/* May somebody with these rights give or take that site role? (owner: any; user-admin: none of the
+ * privileged) */
 bool rbac_may_assign(const struct subject *s, const struct rbac_role *role, struct cm_uuid org_id);

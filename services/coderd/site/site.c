@@ -24,7 +24,7 @@ struct binary {
     char name[64]; /* coder-linux-amd64 */
     const char *map;
     size_t len;
-    char *gzip;    /* made at start, as every agent of a deployment asks for it */
+    char *gzip; /* made at start, as every agent of a deployment asks for it */
     size_t gzip_len;
     char etag[48]; /* quoted SHA-1 of the uncompressed file, as IDE plugins check it */
     char length[24];
@@ -68,8 +68,8 @@ static void compress_binary(struct binary *b)
     deflateEnd(&z);
 }
 
-static enum cm_code add_binary(struct site *s, const char *dir, const char *file, const char *prefix,
-                               struct cm_err *err)
+static enum cm_code add_binary(struct site *s, const char *dir, const char *file,
+                               const char *prefix, struct cm_err *err)
 {
     CM_AUTOFREE char *path = cm_xasprintf("%s/%s", dir, file);
     CM_AUTOFD int fd = open(path, O_RDONLY | O_CLOEXEC);
@@ -77,7 +77,8 @@ static enum cm_code add_binary(struct site *s, const char *dir, const char *file
         return errno == ENOENT ? CM_OK : cm_err_errno(err, CM_IO, "open %s", path);
     struct stat st;
     if (fstat(fd, &st) != 0 || st.st_size <= 0 || (size_t)st.st_size > BINARY_BYTES)
-        return cm_err_set(err, CM_INVALID, "%s is not a program that can be offered for download", path);
+        return cm_err_set(err, CM_INVALID, "%s is not a program that can be offered for download",
+                          path);
     struct binary *b = &s->binaries[s->n];
     void *map = mmap(NULL, (size_t)st.st_size, PROT_READ, MAP_PRIVATE, fd, 0);
     if (map == MAP_FAILED)
@@ -126,8 +127,10 @@ static void respond(struct api_req *r, int status, const char *type, struct cm_s
     h[n++] = (struct cm_http_header){CM_STR("X-Content-Type-Options"), CM_STR("nosniff")};
     for (size_t i = 0; i < n_extra; i++)
         h[n++] = extra[i];
-    cm_http_respond(r->http, &(struct cm_http_resp){
-                                 .status = status, .content_type = type, .headers = h, .n_headers = n, .body = body});
+    cm_http_respond(
+        r->http,
+        &(struct cm_http_resp){
+            .status = status, .content_type = type, .headers = h, .n_headers = n, .body = body});
 }
 
 static const struct site_file *page_find(const char *name)
@@ -195,7 +198,8 @@ static void serve_page(struct api_req *r, const char *name)
     struct cm_str csrf = cm_http_cookie(&r->http->head, "csrf_token");
     bool fresh = csrf.len < 16 || csrf.len > 64;
     for (size_t i = 0; i < csrf.len && !fresh; i++)
-        fresh = cm_hex_digit(csrf.ptr[i]) < 0 && !((csrf.ptr[i] | 32) >= 'a' && (csrf.ptr[i] | 32) <= 'z');
+        fresh = cm_hex_digit(csrf.ptr[i]) < 0 &&
+                !((csrf.ptr[i] | 32) >= 'a' && (csrf.ptr[i] | 32) <= 'z');
     char token[33];
     if (fresh) {
         cm_random_alnum(token, sizeof(token) - 1);
@@ -206,8 +210,8 @@ static void serve_page(struct api_req *r, const char *name)
          CM_STR("default-src 'self'; frame-ancestors 'none'; form-action 'self'; base-uri 'none'")},
         {CM_STR("Cache-Control"), CM_STR("no-store")},
         {CM_STR("Set-Cookie"),
-         cm_arena_fmt(r->arena, "csrf_token=%.*s; Path=/; HttpOnly; SameSite=Lax%s", CM_STR_ARG(csrf),
-                      r->http->tls ? "; Secure" : "")},
+         cm_arena_fmt(r->arena, "csrf_token=%.*s; Path=/; HttpOnly; SameSite=Lax%s",
+                      CM_STR_ARG(csrf), r->http->tls ? "; Secure" : "")},
     };
     respond(r, 200, HTML, page_fill(r, f, csrf), h, CM_COUNT_OF(h));
 }
@@ -237,7 +241,8 @@ static void serve_binary(struct site *s, struct api_req *r, struct cm_str name)
     static const char type[] = "application/octet-stream";
     if (cm_http_header_has(&r->http->head, "accept-encoding", "gzip")) {
         if (!b->gzip)
-            compress_binary(b); /* once, 0.2 s; at start it would delay the first answer for everybody */
+            compress_binary(
+                b); /* once, 0.2 s; at start it would delay the first answer for everybody */
         if (b->gzip_len) {
             h[n++] = (struct cm_http_header){CM_STR("Content-Encoding"), CM_STR("gzip")};
             respond(r, 200, type, cm_str_n(b->gzip, b->gzip_len), h, n);
@@ -266,7 +271,8 @@ bool site_serve(struct site *s, struct api_req *r)
     } else if (cm_str_eq_c(path, "/cli-auth")) {
         serve_page(r, "cli-auth.html");
     } else if (cm_str_starts(path, CM_STR("/static/"))) {
-        const struct site_file *f = page_find(cm_arena_cstr(r->arena, cm_str_sub(path, 8, path.len)));
+        const struct site_file *f =
+            page_find(cm_arena_cstr(r->arena, cm_str_sub(path, 8, path.len)));
         if (!f || cm_str_ends(path, CM_STR(".html")))
             return false;
         bool css = cm_str_ends(path, CM_STR(".css"));

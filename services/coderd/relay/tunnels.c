@@ -1,0 +1,177 @@
+#include "relay/tunnels.h"
+
+#include <pthread.h>
+#include <stdatomic.h>
+
+#include "base/map.h"
+#include "obs/log.h"
+
+/* Shared by the table and by calls on their way to the loop. tunnel is touched on the loop only. */
+struct entry {
+    struct tunnels *owner;
+    struct cm_uuid agent_id;
+    struct cm_loop *loop;
+    struct cm_tunnel *tunnel;
+    atomic_int refs;
+};
+
+struct tunnels {
+    struct tunnels_config cfg;
+    pthread_mutex_t lock; /* guards by_agent */
+    struct cm_map *by_agent;
+};
+
+static struct cm_str key_of(const struct cm_uuid *id)
+{
+    return cm_str_n(id->b, sizeof(id->b));
+}
+
+static void unref(struct entry *e)
+{
+    if (atomic_fetch_sub(&e->refs, 1) == 1)
+        cm_free(e);
+}
+
+struct tunnels *tunnels_new(const struct tunnels_config *cfg)
+{
+    struct tunnels *t = cm_xcalloc(1, sizeof(*t));
+    t->cfg = *cfg;
+    t->by_agent = cm_map_new();
+    pthread_mutex_init(&t->lock, NULL);
+    return t;
+}
+
+void tunnels_free(struct tunnels *t)
+{
+    if (!t)
+        return;
+    size_t it = 0;
+    struct cm_str key;
+    void *value;
+    while (cm_map_next(t->by_agent, &it, &key, &value)) {
+        struct entry *e = value;
+        cm_tunnel_free(e->tunnel);
+        unref(e);
+    }
+    cm_map_free(t->by_agent);
+    pthread_mutex_destroy(&t->lock);
+    cm_free(t);
+}
+
+static void on_closed(void *ctx, struct cm_tunnel *tunnel, const struct cm_err *why)
+{
+    struct entry *e = ctx;
+    struct tunnels *t = e->owner;
+    CM_DEBUG("agent tunnel ended", CM_F_UUID(agent_id, e->agent_id), CM_F_ERR(why));
+    e->tunnel = NULL;
+    cm_tunnel_free(tunnel);
+    pthread_mutex_lock(&t->lock);
+    bool last = cm_map_get(t->by_agent, key_of(&e->agent_id)) == e;
+    if (last)
+        cm_map_remove(t->by_agent, key_of(&e->agent_id));
+    pthread_mutex_unlock(&t->lock);
+    if (last) {
+        t->cfg.on_lost(t->cfg.ctx, e->agent_id);
+        unref(e); /* the table's */
+    }
+    unref(e); /* the tunnel's */
+}
+
+static void drain_entry(void *arg)
+{
+    struct entry *e = arg;
+    if (e->tunnel)
+        cm_tunnel_drain(e->tunnel);
+    unref(e);
+}
+
+void tunnels_add(struct tunnels *t, struct cm_uuid agent_id, struct cm_stream *stream)
+{
+    struct entry *e = cm_xcalloc(1, sizeof(*e));
+    e->owner = t;
+    e->agent_id = agent_id;
+    e->loop = stream->loop;
+    e->refs = 2; /* the table and the tunnel */
+    e->tunnel =
+        cm_tunnel_client_new(stream, &(struct cm_tunnel_config){.closed = on_closed, .ctx = e});
+    pthread_mutex_lock(&t->lock);
+    struct entry *old = cm_map_put(t->by_agent, key_of(&agent_id), e);
+    pthread_mutex_unlock(&t->lock);
+    if (old)
+        cm_loop_post(old->loop, drain_entry, old); /* with the table's reference */
+}
+
+static struct entry *find_ref(struct tunnels *t, struct cm_uuid agent_id)
+{
+    pthread_mutex_lock(&t->lock);
+    struct entry *e = cm_map_get(t->by_agent, key_of(&agent_id));
+    if (e)
+        atomic_fetch_add(&e->refs, 1);
+    pthread_mutex_unlock(&t->lock);
+    return e;
+}
+
+bool tunnels_has(struct tunnels *t, struct cm_uuid agent_id)
+{
+    struct entry *e = find_ref(t, agent_id);
+    if (e)
+        unref(e);
+    return e != NULL;
+}
+
+size_t tunnels_count(struct tunnels *t)
+{
+    pthread_mutex_lock(&t->lock);
+    size_t n = cm_map_count(t->by_agent);
+    pthread_mutex_unlock(&t->lock);
+    return n;
+}
+
+struct cm_loop *tunnels_loop(struct tunnels *t, struct cm_uuid agent_id)
+{
+    struct entry *e = find_ref(t, agent_id);
+    struct cm_loop *loop = e ? e->loop : NULL;
+    if (e)
+        unref(e);
+    return loop;
+}
+
+struct use {
+    struct entry *e;
+    void (*fn)(struct cm_tunnel *tunnel, struct cm_loop *loop, void *arg);
+    void *arg;
+};
+
+static void run_use(void *arg)
+{
+    struct use *u = arg;
+    u->fn(u->e->tunnel, u->e->loop, u->arg);
+    unref(u->e);
+    cm_free(u);
+}
+
+bool tunnels_use(struct tunnels *t, struct cm_uuid agent_id,
+                 void (*fn)(struct cm_tunnel *tunnel, struct cm_loop *loop, void *arg), void *arg)
+{
+    struct entry *e = find_ref(t, agent_id);
+    if (!e)
+        return false;
+    struct use *u = cm_xcalloc(1, sizeof(*u));
+    *u = (struct use){e, fn, arg};
+    cm_loop_post(e->loop, run_use, u);
+    return true;
+}
+
+void tunnels_drain(struct tunnels *t)
+{
+    size_t it = 0;
+    struct cm_str key;
+    void *value;
+    pthread_mutex_lock(&t->lock);
+    while (cm_map_next(t->by_agent, &it, &key, &value)) {
+        struct entry *e = value;
+        atomic_fetch_add(&e->refs, 1);
+        cm_loop_post(e->loop, drain_entry, e);
+    }
+    pthread_mutex_unlock(&t->lock);
+}

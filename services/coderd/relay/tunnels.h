@@ -1,0 +1,35 @@
+/* The agents' tunnels that end at this replica, by agent. */
+#pragma once
+
+#include "base/uuid.h"
+#include "loop/loop.h"
+#include "net/stream.h"
+#include "net/tunnel/tunnel.h"
+
+struct tunnels;
+
+struct tunnels_config {
+    /* On the tunnel's loop, when an agent's last tunnel here has ended. */
+    void (*on_lost)(void *ctx, struct cm_uuid agent_id);
+    void *ctx;
+};
+
+struct tunnels *tunnels_new(const struct tunnels_config *cfg);
+void tunnels_free(struct tunnels *t); /* after the loops have stopped */
+CM_DEFINE_CLEANUP(tunnels, tunnels_free)
+
+/* Takes the stream and makes it the agent's tunnel, on the stream's loop. An older one of the same
+ * agent is drained. */
+void tunnels_add(struct tunnels *t, struct cm_uuid agent_id, struct cm_stream *stream);
+bool tunnels_has(struct tunnels *t, struct cm_uuid agent_id);
+size_t tunnels_count(struct tunnels *t);
+
+/* Runs fn on the loop of the agent's tunnel, where it may use it; tunnel is NULL when it has ended
+ * meanwhile. False (and fn never runs) when the agent has none here. Any thread. */
+CM_MUST_USE bool tunnels_use(struct tunnels *t, struct cm_uuid agent_id,
+                             void (*fn)(struct cm_tunnel *tunnel, struct cm_loop *loop, void *arg),
+                             void *arg);
+/* The loop of the agent's tunnel, to move a stream to; NULL when there is none. */
+struct cm_loop *tunnels_loop(struct tunnels *t, struct cm_uuid agent_id);
+/* Asks every agent to find another relay. */
+void tunnels_drain(struct tunnels *t);
