@@ -121,7 +121,7 @@ enum cm_code db_ensure(struct cm_db *db, struct cm_err *err)
     CM_AUTOBUF struct cm_buf text = CM_BUF_INIT(512);
     cm_buf_printf(&text,
                   "SET statement_timeout = %lld; SET idle_in_transaction_session_timeout = '5min'; "
-                  "SET timezone = 'UTC'; SET jit = off",
+                  "SET timezone = 'UTC'; SET jit = off; SET plan_cache_mode = force_generic_plan",
                   (long long)(db->statement_timeout / CM_MSEC));
     enum db_outcome out = db_simple(db, "session settings", text.ptr, 0, err);
     if (out != DB_DONE) {

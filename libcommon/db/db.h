@@ -5,6 +5,10 @@
  * functions that scripts/gen/sql.py generates from them; nothing here takes SQL made of outside
  * input.
  *
+ * A statement is planned once per connection, for all values (planning a page of workspaces takes
+ * three times as long as running it): what wants another plan, say by an optional filter, is
+ * another statement.
+ *
  * A lost connection is CM_UNAVAILABLE; outside a transaction the next call connects again (with
  * backoff), and a statement that only reads is repeated once by itself. What PostgreSQL refuses
  * becomes

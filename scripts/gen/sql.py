@@ -20,6 +20,7 @@ program's SQL files, a struct of proto/api (with its include), or int, text, uui
 Types: bool int float text uuid time bytes json jsonmap, `enum X` (text in SQL, X names a cm_enum), in rows also
 `msg X` (jsonb); X[] is an array of any but jsonmap; ? may be NULL. In C a nullable parameter is a pointer
 (text, bytes, json: ptr NULL; enum: 0); a nullable column has a bit: cm_has(row->has, STORE_GROUP_HAS_DELETED_AT).
+`-- fragment name` begins a piece of SQL that {{name}} stands for in the statements of the file.
 In a statement {w} stands for all columns of the result row, each as w.column; {w - a, b} leaves a and b out.
 A query of more than six parameters takes them in a struct <query>_args, by pointer. For a query x there are
 x(db, arena, parameters, results, err) and, for batches (db/db.h), x_batch(batch, parameters, results).
@@ -192,6 +193,18 @@ class Row:
                       f".n_fields = CM_COUNT_OF({self.name}_fields){has}}};", ""]
 
 
+class Fragment:
+    def __init__(self, text):
+        if not re.fullmatch(r"[a-z_]+", text):
+            raise Bad("expected `fragment name`")
+        self.name, self.body = text, []
+
+    def finish(self, _):
+        self.text = squeeze("\n".join(self.body))
+        if not self.text or self.text.endswith(";"):
+            raise Bad(f"{self.name}: a fragment has text and no ;")
+
+
 class Query:
     def __init__(self, file, text, doc):
         m = re.fullmatch(r"([a-z_][a-z0-9_]*)\s*\((.*)\)\s*->\s*(one|optional|many|exec)(?:\s+([a-z_][a-z0-9_]*))?", text)
@@ -208,11 +221,11 @@ class Query:
             t.param_type()
         self.doc, self.body = doc, []
 
-    def finish(self):
+    def finish(self, fragments):
         text = squeeze("\n".join(self.body))
         if not text.endswith(";"):
             raise Bad(f"{self.name}: the statement must end with ;")
-        self.text = text[:-1].rstrip()
+        self.text = outside_quotes(text[:-1].rstrip(), lambda s: re.sub(r"\{\{([a-z_]+)\}\}", lambda m: fragments(m[1]), s))
         if not self.text:
             raise Bad(f"{self.name}: no statement")
 
@@ -349,7 +362,7 @@ def squeeze(text):
 class File:
     def __init__(self, path):
         self.base = os.path.splitext(os.path.basename(path))[0]
-        self.includes, self.rows, self.queries = [], [], []
+        self.includes, self.rows, self.queries, self.fragments = [], [], [], {}
         doc, query, directive = [], None, None
         with open(path, encoding="utf-8") as f:
             lines = f.read().split("\n")
@@ -364,9 +377,9 @@ class File:
                     query = self.directive(directive, doc)
                     directive, doc = None, []
                 m = re.match(r"--\s?(.*)", line)
-                if m and re.match(r"(include|row|query|end)\b", m[1]):
+                if m and re.match(r"(include|row|query|fragment|end)\b", m[1]):
                     if query:
-                        query.finish()
+                        query.finish(self.fragment)
                         query = None
                     directive = m[1].strip() if m[1] != "end" else None
                 elif m and not (query and squeeze("\n".join(query.body)) and not squeeze("\n".join(query.body)).endswith(";")):
@@ -380,12 +393,21 @@ class File:
         except Bad as e:
             sys.exit(f"{path}:{number}: {e}")
 
+    def fragment(self, name):
+        if name not in self.fragments:
+            raise Bad(f"no fragment is called {name}; fragments stand before the statements that use them")
+        return self.fragments[name].text
+
     def directive(self, text, doc):
         kind, rest = text.split(None, 1)
         if kind == "include":
             self.includes.append(rest.strip())
         elif kind == "row":
             self.rows.append(Row(self.base, rest))
+        elif kind == "fragment":
+            f = Fragment(rest.strip())
+            self.fragments[f.name] = f
+            return f
         else:
             self.queries.append(Query(self.base, rest, doc))
             return self.queries[-1]

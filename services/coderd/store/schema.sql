@@ -1151,15 +1151,21 @@ CREATE INDEX workspace_builds_template_version_id_idx ON public.workspace_builds
 
 CREATE INDEX workspace_resources_job_id_idx ON public.workspace_resources USING btree (job_id);
 
+CREATE INDEX workspaces_group_acl_idx ON public.workspaces USING gin (group_acl);
+
 CREATE INDEX workspaces_list_idx ON public.workspaces USING btree (((status <> 'running'::text)), lower(owner_username), lower(name)) WHERE (NOT deleted);
 
 CREATE INDEX workspaces_next_start_at_idx ON public.workspaces USING btree (next_start_at) WHERE (NOT deleted);
 
 CREATE INDEX workspaces_organization_id_idx ON public.workspaces USING btree (organization_id) WHERE (NOT deleted);
 
+CREATE INDEX workspaces_owner_id_idx ON public.workspaces USING btree (owner_id);
+
 CREATE UNIQUE INDEX workspaces_owner_name_key ON public.workspaces USING btree (owner_id, lower(name)) WHERE (NOT deleted);
 
 CREATE INDEX workspaces_template_id_idx ON public.workspaces USING btree (template_id) WHERE (NOT deleted);
+
+CREATE INDEX workspaces_user_acl_idx ON public.workspaces USING gin (user_acl);
 
 CREATE TRIGGER organizations_add_everyone AFTER INSERT ON public.organizations FOR EACH ROW EXECUTE FUNCTION public.organizations_add_everyone();
 

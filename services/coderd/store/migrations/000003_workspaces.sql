@@ -34,6 +34,9 @@ CREATE INDEX workspaces_list_idx
     ON workspaces ((status <> 'running'), lower(owner_username), lower(name)) WHERE NOT deleted;
 CREATE INDEX workspaces_template_id_idx ON workspaces (template_id) WHERE NOT deleted;
 CREATE INDEX workspaces_organization_id_idx ON workspaces (organization_id) WHERE NOT deleted;
+CREATE INDEX workspaces_owner_id_idx ON workspaces (owner_id);
+CREATE INDEX workspaces_user_acl_idx ON workspaces USING gin (user_acl);
+CREATE INDEX workspaces_group_acl_idx ON workspaces USING gin (group_acl);
 CREATE INDEX workspaces_next_start_at_idx ON workspaces (next_start_at) WHERE NOT deleted;
 
 CREATE TABLE workspace_builds (

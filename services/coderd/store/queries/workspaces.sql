@@ -35,108 +35,111 @@ WHERE w.id = (SELECT b.workspace_id
               JOIN workspace_builds b ON b.job_id = r.job_id
               WHERE a.id = $agent_id);
 
--- A page of what the caller may see. see_all: everything; see_orgs: organizations whose workspaces the caller may
--- read by role; else own ones and those that access lists share: with caller, or with groups (ids as text, the
--- caller's organizations among them for their Everyone). Filters may be absent; name is a part of it, the other
--- names are whole. Order: the caller's favourites, then running ones, then by owner and name. limit 0: all.
--- query store_workspaces_page(caller uuid, see_all bool, see_orgs uuid[], groups text[], deleted bool, ids uuid[]?, owner_id uuid?, owner_username text?, organization_id uuid?, template_ids uuid[]?, template_name text?, name text?, exact_name text?, statuses text[]?, dormant bool?, outdated bool?, last_used_after time?, last_used_before time?, shared bool?, shared_with_user text?, shared_with_group text?, agent_statuses text[]?, healthy bool?, has_external_agent bool?, param_names text[]?, param_values text[]?, limit int, offset int) -> many store_workspace
-WITH matching AS NOT MATERIALIZED (
-    SELECT w.id, w.owner_id, w.favorite, w.status, w.owner_username, w.name
+-- ---- lists ----
+
+-- Lists are made by store_workspaces_list() of store/workspace_list.h, which knows what the parameters mean and
+-- which of these statements answers best. Plans are made once for all values, so what wants another plan is
+-- another statement. The filters stand in a CASE, or the planner would think that so many leave one row.
+
+-- fragment filters
+CASE WHEN ($see_all OR w.owner_id = $caller OR w.organization_id = ANY ($see_orgs)
+            OR w.user_acl ? $caller::text OR w.group_acl ?| $groups)
+       AND ($ids::uuid[] IS NULL OR w.id = ANY ($ids))
+       AND ($owner_id::uuid IS NULL OR w.owner_id = $owner_id)
+       AND ($owner_username::text IS NULL OR lower(w.owner_username) = lower($owner_username))
+       AND ($organization_id::uuid IS NULL OR w.organization_id = $organization_id)
+       AND ($template_ids::uuid[] IS NULL OR w.template_id = ANY ($template_ids))
+       AND ($template_name::text IS NULL
+            OR w.template_id IN (SELECT t.id FROM templates t WHERE lower(t.name) = lower($template_name)))
+       AND ($name::text IS NULL OR position(lower($name) IN lower(w.name)) > 0)
+       AND ($exact_name::text IS NULL OR lower(w.name) = lower($exact_name))
+       AND ($statuses::text[] IS NULL OR w.status = ANY ($statuses))
+       AND ($dormant::boolean IS NULL OR (w.dormant_at IS NOT NULL) = $dormant)
+       AND ($last_used_after::timestamptz IS NULL OR w.last_used_at >= $last_used_after)
+       AND ($last_used_before::timestamptz IS NULL OR w.last_used_at <= $last_used_before)
+       AND ($shared::boolean IS NULL OR (w.user_acl <> '{}' OR w.group_acl <> '{}') = $shared)
+       AND ($shared_with_user::text IS NULL OR w.user_acl ? $shared_with_user)
+       AND ($shared_with_group::text IS NULL OR w.group_acl ? $shared_with_group)
+       AND ($outdated::boolean IS NULL OR $outdated = (
+                SELECT b.template_version_id <> t.active_version_id
+                FROM workspace_builds b, templates t
+                WHERE b.id = w.latest_build_id AND t.id = w.template_id))
+       AND ($has_external_agent::boolean IS NULL OR $has_external_agent = (
+                SELECT b.has_external_agent FROM workspace_builds b WHERE b.id = w.latest_build_id))
+       AND ($agent_statuses::text[] IS NULL OR EXISTS (
+                SELECT FROM workspace_latest_agents a WHERE a.workspace_id = w.id AND a.status = ANY ($agent_statuses)))
+       AND ($healthy::boolean IS NULL OR $healthy = NOT EXISTS (
+                SELECT FROM workspace_latest_agents a WHERE a.workspace_id = w.id AND NOT a.healthy))
+       AND ($param_names::text[] IS NULL OR NOT EXISTS (
+                SELECT FROM unnest($param_names, $param_values::text[]) AS p (name, value)
+                WHERE NOT EXISTS (SELECT FROM workspace_build_parameters bp
+                                  WHERE bp.workspace_build_id = w.latest_build_id AND bp.name = p.name
+                                    AND (p.value IS NULL OR p.value = '' OR bp.value = p.value))))
+     THEN true ELSE false END
+
+-- query store_workspaces_page_all(caller uuid, see_all bool, see_orgs uuid[], groups text[], ids uuid[]?, owner_id uuid?, owner_username text?, organization_id uuid?, template_ids uuid[]?, template_name text?, name text?, exact_name text?, statuses text[]?, dormant bool?, outdated bool?, last_used_after time?, last_used_before time?, shared bool?, shared_with_user text?, shared_with_group text?, agent_statuses text[]?, healthy bool?, has_external_agent bool?, param_names text[]?, param_values text[]?, limit int, offset int) -> many store_workspace
+WITH mine AS MATERIALIZED (
+    SELECT w.id, row_number() OVER (ORDER BY w.status <> 'running', lower(w.owner_username), lower(w.name)) AS n
     FROM workspaces w
-    WHERE w.deleted = $deleted
-      AND ($see_all OR w.owner_id = $caller OR w.organization_id = ANY ($see_orgs)
-           OR w.user_acl ? $caller::text OR w.group_acl ?| $groups)
-      AND ($ids::uuid[] IS NULL OR w.id = ANY ($ids))
-      AND ($owner_id::uuid IS NULL OR w.owner_id = $owner_id)
-      AND ($owner_username::text IS NULL OR lower(w.owner_username) = lower($owner_username))
-      AND ($organization_id::uuid IS NULL OR w.organization_id = $organization_id)
-      AND ($template_ids::uuid[] IS NULL OR w.template_id = ANY ($template_ids))
-      AND ($template_name::text IS NULL
-           OR w.template_id IN (SELECT t.id FROM templates t WHERE lower(t.name) = lower($template_name)))
-      AND ($name::text IS NULL OR position(lower($name) IN lower(w.name)) > 0)
-      AND ($exact_name::text IS NULL OR lower(w.name) = lower($exact_name))
-      AND ($statuses::text[] IS NULL OR w.status = ANY ($statuses))
-      AND ($dormant::boolean IS NULL OR (w.dormant_at IS NOT NULL) = $dormant)
-      AND ($last_used_after::timestamptz IS NULL OR w.last_used_at >= $last_used_after)
-      AND ($last_used_before::timestamptz IS NULL OR w.last_used_at <= $last_used_before)
-      AND ($shared::boolean IS NULL OR (w.user_acl <> '{}' OR w.group_acl <> '{}') = $shared)
-      AND ($shared_with_user::text IS NULL OR w.user_acl ? $shared_with_user)
-      AND ($shared_with_group::text IS NULL OR w.group_acl ? $shared_with_group)
-      AND ($outdated::boolean IS NULL OR $outdated = (
-               SELECT b.template_version_id <> t.active_version_id
-               FROM workspace_builds b, templates t
-               WHERE b.id = w.latest_build_id AND t.id = w.template_id))
-      AND ($has_external_agent::boolean IS NULL OR $has_external_agent = (
-               SELECT b.has_external_agent FROM workspace_builds b WHERE b.id = w.latest_build_id))
-      AND ($agent_statuses::text[] IS NULL OR EXISTS (
-               SELECT FROM workspace_latest_agents a
-               WHERE a.workspace_id = w.id AND a.status = ANY ($agent_statuses)))
-      AND ($healthy::boolean IS NULL OR $healthy = NOT EXISTS (
-               SELECT FROM workspace_latest_agents a WHERE a.workspace_id = w.id AND NOT a.healthy))
-      AND ($param_names::text[] IS NULL OR NOT EXISTS (
-               SELECT FROM unnest($param_names, $param_values::text[]) AS p (name, value)
-               WHERE NOT EXISTS (SELECT FROM workspace_build_parameters bp
-                                 WHERE bp.workspace_build_id = w.latest_build_id AND bp.name = p.name
-                                   AND (p.value IS NULL OR p.value = '' OR bp.value = p.value))))
-), mine AS MATERIALIZED (
-    SELECT id, row_number() OVER (ORDER BY status <> 'running', lower(owner_username), lower(name)) AS n
-    FROM matching
-    WHERE favorite AND owner_id = $caller
+    WHERE w.favorite AND w.owner_id = $caller AND NOT w.deleted AND {{filters}}
 ), others AS (
     SELECT id, row_number() OVER () AS n
-    FROM (SELECT id
-          FROM matching
-          WHERE NOT (favorite AND owner_id = $caller)
-          ORDER BY status <> 'running', lower(owner_username), lower(name)
+    FROM (SELECT w.id
+          FROM workspaces w
+          WHERE NOT w.deleted AND NOT (w.favorite AND w.owner_id = $caller) AND {{filters}}
+          ORDER BY w.status <> 'running', lower(w.owner_username), lower(w.name)
           LIMIT nullif($limit, 0) OFFSET greatest(0, $offset - (SELECT count(*) FROM mine))) x
-), page AS (
+), page AS MATERIALIZED (
     SELECT id, 0 AS part, n FROM mine WHERE n > $offset
     UNION ALL
     SELECT id, 1, n FROM others
     ORDER BY part, n
     LIMIT nullif($limit, 0)
 )
-SELECT {w} FROM page JOIN workspace_details w ON w.id = page.id
+SELECT {w} FROM page CROSS JOIN LATERAL (SELECT * FROM workspace_details d WHERE d.id = page.id OFFSET 0) w
 ORDER BY page.part, page.n;
 
--- How many there are in all; the filters of store_workspaces_page.
--- query store_workspaces_count(caller uuid, see_all bool, see_orgs uuid[], groups text[], deleted bool, ids uuid[]?, owner_id uuid?, owner_username text?, organization_id uuid?, template_ids uuid[]?, template_name text?, name text?, exact_name text?, statuses text[]?, dormant bool?, outdated bool?, last_used_after time?, last_used_before time?, shared bool?, shared_with_user text?, shared_with_group text?, agent_statuses text[]?, healthy bool?, has_external_agent bool?, param_names text[]?, param_values text[]?) -> one int
+-- fragment few
+few AS MATERIALIZED (
+    SELECT id FROM workspaces WHERE owner_id = coalesce($owner_id, $caller)
+    UNION
+    SELECT id FROM workspaces WHERE $owner_id IS NULL AND user_acl ? $caller::text
+    UNION
+    SELECT id FROM workspaces WHERE $owner_id IS NULL AND group_acl ?| $groups
+)
+
+-- What a caller can see who sees nothing by role, or the workspaces of one owner: few, found by their indexes.
+-- query store_workspaces_page_few(caller uuid, see_all bool, see_orgs uuid[], groups text[], ids uuid[]?, owner_id uuid?, owner_username text?, organization_id uuid?, template_ids uuid[]?, template_name text?, name text?, exact_name text?, statuses text[]?, dormant bool?, outdated bool?, last_used_after time?, last_used_before time?, shared bool?, shared_with_user text?, shared_with_group text?, agent_statuses text[]?, healthy bool?, has_external_agent bool?, param_names text[]?, param_values text[]?, limit int, offset int) -> many store_workspace
+WITH {{few}}, page AS MATERIALIZED (
+    SELECT w.id, row_number() OVER (ORDER BY NOT (w.favorite AND w.owner_id = $caller), w.status <> 'running',
+                                    lower(w.owner_username), lower(w.name)) AS n
+    FROM few CROSS JOIN LATERAL (SELECT * FROM workspaces x WHERE x.id = few.id AND NOT x.deleted OFFSET 0) w
+    WHERE {{filters}}
+    ORDER BY n
+    LIMIT nullif($limit, 0) OFFSET $offset
+)
+SELECT {w} FROM page CROSS JOIN LATERAL (SELECT * FROM workspace_details d WHERE d.id = page.id OFFSET 0) w
+ORDER BY page.n;
+
+-- query store_workspaces_page_deleted(caller uuid, see_all bool, see_orgs uuid[], groups text[], ids uuid[]?, owner_id uuid?, owner_username text?, organization_id uuid?, template_ids uuid[]?, template_name text?, name text?, exact_name text?, statuses text[]?, dormant bool?, outdated bool?, last_used_after time?, last_used_before time?, shared bool?, shared_with_user text?, shared_with_group text?, agent_statuses text[]?, healthy bool?, has_external_agent bool?, param_names text[]?, param_values text[]?, limit int, offset int) -> many store_workspace
+SELECT {w} FROM workspace_details w
+WHERE w.deleted AND {{filters}}
+ORDER BY lower(w.owner_username), lower(w.name), w.created_at
+LIMIT nullif($limit, 0) OFFSET $offset;
+
+-- query store_workspaces_count_unfiltered() -> one int
+SELECT count(*) FROM workspaces w WHERE NOT w.deleted;
+
+-- query store_workspaces_count_all(caller uuid, deleted bool, see_all bool, see_orgs uuid[], groups text[], ids uuid[]?, owner_id uuid?, owner_username text?, organization_id uuid?, template_ids uuid[]?, template_name text?, name text?, exact_name text?, statuses text[]?, dormant bool?, outdated bool?, last_used_after time?, last_used_before time?, shared bool?, shared_with_user text?, shared_with_group text?, agent_statuses text[]?, healthy bool?, has_external_agent bool?, param_names text[]?, param_values text[]?) -> one int
+SELECT count(*) FROM workspaces w WHERE w.deleted = $deleted AND {{filters}};
+
+-- query store_workspaces_count_few(caller uuid, see_all bool, see_orgs uuid[], groups text[], ids uuid[]?, owner_id uuid?, owner_username text?, organization_id uuid?, template_ids uuid[]?, template_name text?, name text?, exact_name text?, statuses text[]?, dormant bool?, outdated bool?, last_used_after time?, last_used_before time?, shared bool?, shared_with_user text?, shared_with_group text?, agent_statuses text[]?, healthy bool?, has_external_agent bool?, param_names text[]?, param_values text[]?) -> one int
+WITH {{few}}
 SELECT count(*)
-FROM workspaces w
-WHERE w.deleted = $deleted
-  AND ($see_all OR w.owner_id = $caller OR w.organization_id = ANY ($see_orgs)
-       OR w.user_acl ? $caller::text OR w.group_acl ?| $groups)
-  AND ($ids::uuid[] IS NULL OR w.id = ANY ($ids))
-  AND ($owner_id::uuid IS NULL OR w.owner_id = $owner_id)
-  AND ($owner_username::text IS NULL OR lower(w.owner_username) = lower($owner_username))
-  AND ($organization_id::uuid IS NULL OR w.organization_id = $organization_id)
-  AND ($template_ids::uuid[] IS NULL OR w.template_id = ANY ($template_ids))
-  AND ($template_name::text IS NULL
-       OR w.template_id IN (SELECT t.id FROM templates t WHERE lower(t.name) = lower($template_name)))
-  AND ($name::text IS NULL OR position(lower($name) IN lower(w.name)) > 0)
-  AND ($exact_name::text IS NULL OR lower(w.name) = lower($exact_name))
-  AND ($statuses::text[] IS NULL OR w.status = ANY ($statuses))
-  AND ($dormant::boolean IS NULL OR (w.dormant_at IS NOT NULL) = $dormant)
-  AND ($last_used_after::timestamptz IS NULL OR w.last_used_at >= $last_used_after)
-  AND ($last_used_before::timestamptz IS NULL OR w.last_used_at <= $last_used_before)
-  AND ($shared::boolean IS NULL OR (w.user_acl <> '{}' OR w.group_acl <> '{}') = $shared)
-  AND ($shared_with_user::text IS NULL OR w.user_acl ? $shared_with_user)
-  AND ($shared_with_group::text IS NULL OR w.group_acl ? $shared_with_group)
-  AND ($outdated::boolean IS NULL OR $outdated = (
-           SELECT b.template_version_id <> t.active_version_id
-           FROM workspace_builds b, templates t
-           WHERE b.id = w.latest_build_id AND t.id = w.template_id))
-  AND ($has_external_agent::boolean IS NULL OR $has_external_agent = (
-           SELECT b.has_external_agent FROM workspace_builds b WHERE b.id = w.latest_build_id))
-  AND ($agent_statuses::text[] IS NULL OR EXISTS (
-           SELECT FROM workspace_latest_agents a WHERE a.workspace_id = w.id AND a.status = ANY ($agent_statuses)))
-  AND ($healthy::boolean IS NULL OR $healthy = NOT EXISTS (
-           SELECT FROM workspace_latest_agents a WHERE a.workspace_id = w.id AND NOT a.healthy))
-  AND ($param_names::text[] IS NULL OR NOT EXISTS (
-           SELECT FROM unnest($param_names, $param_values::text[]) AS p (name, value)
-           WHERE NOT EXISTS (SELECT FROM workspace_build_parameters bp
-                             WHERE bp.workspace_build_id = w.latest_build_id AND bp.name = p.name
-                               AND (p.value IS NULL OR p.value = '' OR bp.value = p.value))));
+FROM few CROSS JOIN LATERAL (SELECT * FROM workspaces x WHERE x.id = few.id AND NOT x.deleted OFFSET 0) w
+WHERE {{filters}};
+
+-- ---- one workspace ----
 
 -- Violates workspaces_owner_name_key. The status is pending until there is a build.
 -- query store_workspace_insert(id uuid, owner_id uuid, organization_id uuid, template_id uuid, name text, autostart_schedule text, ttl_ms int?, automatic_updates enum api_automatic_updates, next_start_at time?) -> exec
