@@ -82,14 +82,22 @@ WHERE id = $id
 
 -- Heartbeats, many at once. The ids of agents that were not connected before come back: their watchers want to know.
 -- query store_agents_alive(ids uuid[], at time) -> many uuid
-UPDATE workspace_agents a
-SET first_connected_at = coalesce(a.first_connected_at, $at), last_connected_at = greatest(a.last_connected_at, $at),
-    disconnected_at = CASE WHEN a.disconnected_at >= $at THEN a.disconnected_at END
-FROM (SELECT id, workspace_agent_status(created_at, first_connected_at, last_connected_at, disconnected_at,
-                                        connection_timeout_seconds) AS status
-      FROM workspace_agents WHERE id = ANY ($ids)) was
-WHERE a.id = was.id
-RETURNING CASE WHEN was.status <> 'connected' THEN a.id END;
+WITH was AS (
+    SELECT id, workspace_agent_status(created_at, first_connected_at, last_connected_at, disconnected_at,
+                                      connection_timeout_seconds) AS status
+    FROM workspace_agents
+    WHERE id = ANY ($ids) AND NOT deleted
+    ORDER BY id
+    FOR UPDATE
+), alive AS (
+    UPDATE workspace_agents a
+    SET first_connected_at = coalesce(a.first_connected_at, $at), last_connected_at = greatest(a.last_connected_at, $at),
+        disconnected_at = CASE WHEN a.disconnected_at >= $at THEN a.disconnected_at END
+    FROM was
+    WHERE a.id = was.id
+    RETURNING a.id, was.status
+)
+SELECT id FROM alive WHERE status <> 'connected';
 
 -- query store_agent_disconnected(id uuid, at time) -> exec
 UPDATE workspace_agents SET disconnected_at = $at, updated_at = now()
