@@ -51,8 +51,9 @@ static enum cm_code lock_cache(struct app *app, const char *dir, struct cm_err *
     if (app->lock_fd < 0)
         return cm_err_errno(err, CM_IO, "open %s", path);
     if (flock(app->lock_fd, LOCK_EX | LOCK_NB) < 0)
-        return cm_err_set(err, CM_CONFLICT,
-                          "another provisionerd works in %s; give each its own directory with --cache-dir", dir);
+        return cm_err_set(
+            err, CM_CONFLICT,
+            "another provisionerd works in %s; give each its own directory with --cache-dir", dir);
     return CM_OK;
 }
 
@@ -74,12 +75,13 @@ static const char *provider_path(struct app *app)
     char *path = cm_fs_join(app->a, cm_fs_dirname(app->a, self), "terraform-provider-coder");
     if (cm_fs_is_executable(path))
         return path;
-    CM_WARN("terraform-provider-coder is not beside this program: templates will look for it in the registry");
+    CM_WARN("terraform-provider-coder is not beside this program: templates will look for it in "
+            "the registry");
     return NULL;
 }
 
-static enum cm_code prepare_jobs(struct app *app, const char *const *host_env, const char *(*get)(const char *),
-                                 struct cm_err *err)
+static enum cm_code prepare_jobs(struct app *app, const char *const *host_env,
+                                 const char *(*get)(const char *), struct cm_err *err)
 {
     const struct options *o = app->o;
     const char *dir = cache_dir(app, get), *work = cm_fs_join(app->a, dir, "work");
@@ -87,7 +89,8 @@ static enum cm_code prepare_jobs(struct app *app, const char *const *host_env, c
     if (code == CM_OK)
         code = lock_cache(app, dir, err);
     if (code == CM_OK)
-        code = tf_binary_find(app->a, or_null(o->terraform_path), get("PATH"), &app->terraform, err);
+        code =
+            tf_binary_find(app->a, or_null(o->terraform_path), get("PATH"), &app->terraform, err);
     if (code != CM_OK)
         return code;
     const struct tf_install_spec spec = {.cache_dir = dir,
@@ -114,11 +117,13 @@ static enum cm_code parse_tags(struct app *app, struct cm_err *err)
     const struct cm_conf_list *list = &app->o->tags;
     app->tags = CM_NEW_ARRAY(app->a, struct cm_rpc_tag, list->n + 1);
     if (list->n > CM_RPC_TAGS_MAX)
-        return cm_err_set(err, CM_INVALID, "there are %zu tags, but %d is the most", list->n, CM_RPC_TAGS_MAX);
+        return cm_err_set(err, CM_INVALID, "there are %zu tags, but %d is the most", list->n,
+                          CM_RPC_TAGS_MAX);
     for (size_t i = 0; i < list->n; i++) {
         struct cm_str name, value = cm_str_split(cm_str(list->v[i]), '=', &name);
         if (!value.ptr || name.len == 0)
-            return cm_err_set(err, CM_INVALID, "the tag \"%s\" is not of the form name=value", list->v[i]);
+            return cm_err_set(err, CM_INVALID, "the tag \"%s\" is not of the form name=value",
+                              list->v[i]);
         app->tags[app->n_tags++] = (struct cm_rpc_tag){name, value};
     }
     return CM_OK;
@@ -132,27 +137,31 @@ static const char *daemon_name(struct app *app)
     return gethostname(host, HOST_NAME_BYTES - 1) == 0 && host[0] ? host : "provisioner";
 }
 
-/* The deployment's PSK is called "psk"; a provisioner key is found by a name that follows from its text, so that
- * people have one thing to copy. */
+/* The deployment's PSK is called "psk"; a provisioner key is found by a name that follows from its
+ * text, so that people have one thing to copy. */
 static enum cm_code set_key(struct app *app, struct cm_rpc_client_config *cfg, struct cm_err *err)
 {
     const struct options *o = app->o;
     const char *secret = o->key[0] ? o->key : o->psk;
     cfg->kind = CM_RPC_EXTERNAL;
     if (o->key[0] && o->psk[0])
-        return cm_err_set(err, CM_INVALID,
-                          "set one of CODER_PROVISIONER_DAEMON_KEY and CODER_PROVISIONER_DAEMON_PSK, not both");
+        return cm_err_set(
+            err, CM_INVALID,
+            "set one of CODER_PROVISIONER_DAEMON_KEY and CODER_PROVISIONER_DAEMON_PSK, not both");
     if (!secret[0])
         return cm_err_set(err, CM_INVALID,
-                          "an external provisioner needs CODER_PROVISIONER_DAEMON_KEY (made by `coder provisioner keys "
+                          "an external provisioner needs CODER_PROVISIONER_DAEMON_KEY (made by "
+                          "`coder provisioner keys "
                           "create`) or CODER_PROVISIONER_DAEMON_PSK");
     if (o->key[0] && o->tags.n > 0)
-        return cm_err_set(err, CM_INVALID, "the tags of a provisioner key are fixed: leave --tag out");
+        return cm_err_set(err, CM_INVALID,
+                          "the tags of a provisioner key are fixed: leave --tag out");
     if (cm_psk_text_check(cm_str(secret), err) != CM_OK)
         return err->code;
     cm_psk_key_from_text(cm_str(secret), cfg->psk_key);
-    cfg->psk_name = o->key[0] ? cm_arena_fmt(app->a, "key-%.32s", tf_sha256_hex(app->a, cm_str(secret)))
-                              : CM_STR("psk");
+    cfg->psk_name = o->key[0]
+                        ? cm_arena_fmt(app->a, "key-%.32s", tf_sha256_hex(app->a, cm_str(secret)))
+                        : CM_STR("psk");
     return CM_OK;
 }
 
@@ -172,7 +181,8 @@ static void on_state(void *ctx, enum cm_rpc_state state, const struct cm_err *er
     }
 }
 
-static enum cm_code connect_server(struct app *app, const char *(*get)(const char *), struct cm_err *err)
+static enum cm_code connect_server(struct app *app, const char *(*get)(const char *),
+                                   struct cm_err *err)
 {
     const struct options *o = app->o;
     struct cm_dialer_config dial = {.tls = {.extra_ca_file = or_null(o->ca_file),
@@ -203,7 +213,9 @@ static enum cm_code connect_server(struct app *app, const char *(*get)(const cha
 static void on_signal(void *ctx, int signo)
 {
     struct app *app = ctx;
-    enum daemon_stop how = app->signals++ > 0 ? DAEMON_QUIT : signo == SIGTERM ? DAEMON_DRAIN : DAEMON_CANCEL;
+    enum daemon_stop how = app->signals++ > 0 ? DAEMON_QUIT
+                           : signo == SIGTERM ? DAEMON_DRAIN
+                                              : DAEMON_CANCEL;
     CM_INFO(how == DAEMON_DRAIN    ? "stopping when the running job has ended"
             : how == DAEMON_CANCEL ? "stopping, and canceling the running job"
                                    : "stopping now");
@@ -216,8 +228,8 @@ static void on_finished(void *ctx)
     cm_loop_stop(app->loop);
 }
 
-static enum cm_code start(struct app *app, const char *const *host_env, const char *(*get)(const char *),
-                          struct cm_err *err)
+static enum cm_code start(struct app *app, const char *const *host_env,
+                          const char *(*get)(const char *), struct cm_err *err)
 {
     const struct cm_pool_config pool = {.name = "job", .threads = POOL_THREADS, .queue_max = 8};
     enum cm_code code = parse_tags(app, err);
@@ -246,7 +258,8 @@ static enum cm_code start(struct app *app, const char *const *host_env, const ch
         return code;
     cm_sigwatch_start(&app->on_term, app->loop, SIGTERM, on_signal, app);
     cm_sigwatch_start(&app->on_int, app->loop, SIGINT, on_signal, app);
-    CM_INFO("provisioner started", CM_F_CSTR(name, app->name), CM_F_CSTR(terraform_version, app->terraform.version));
+    CM_INFO("provisioner started", CM_F_CSTR(name, app->name),
+            CM_F_CSTR(terraform_version, app->terraform.version));
     return CM_OK;
 }
 
@@ -267,8 +280,8 @@ static void stop(struct app *app)
     cm_arena_free(app->a);
 }
 
-enum cm_code app_run(const struct options *o, const char *const *host_env, const char *(*get)(const char *name),
-                     struct cm_err *err)
+enum cm_code app_run(const struct options *o, const char *const *host_env,
+                     const char *(*get)(const char *name), struct cm_err *err)
 {
     struct app app = {.o = o, .a = cm_arena_new(), .lock_fd = -1};
     signal(SIGPIPE, SIG_IGN);

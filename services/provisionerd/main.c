@@ -18,8 +18,10 @@ static const char *get_env(const char *name)
 static int print_help(void)
 {
     CM_AUTOBUF struct cm_buf help = CM_BUF_INIT((size_t)64 << 10);
-    cm_buf_cstr(&help, "Takes jobs from a Coder deployment and runs terraform.\n\nUSAGE:\n  provisionerd [flags]\n"
-                       "  provisionerd run-local --source DIR [flags]   one job without a server\n\n");
+    cm_buf_cstr(
+        &help,
+        "Takes jobs from a Coder deployment and runs terraform.\n\nUSAGE:\n  provisionerd [flags]\n"
+        "  provisionerd run-local --source DIR [flags]   one job without a server\n\n");
     cm_conf_help(&help, option_rows, option_row_count, CM_OPT_HIDDEN);
     fputs(help.ptr, stdout);
     return 0;
@@ -35,8 +37,8 @@ int main(int argc, char **argv)
     cm_log_setup("provisionerd", CM_LOG_INFO, CM_LOG_TEXT);
     if (argc > 1 && strcmp(argv[1], "run-local") == 0)
         return local_run(argc - 1, argv + 1, env);
-    enum cm_code code = cm_conf_load(&set, 1, (const char *const *)argv + 1, (size_t)CM_MAX(argc - 1, 0), get_env,
-                                     &conf, &err);
+    enum cm_code code = cm_conf_load(&set, 1, (const char *const *)argv + 1,
+                                     (size_t)CM_MAX(argc - 1, 0), get_env, &conf, &err);
     if (code == CM_OK && o.help)
         return print_help();
     if (code == CM_OK && o.version) {

@@ -13,13 +13,19 @@
 #define ACQUIRE_DEADLINE (40 * CM_SECOND)
 #define ACQUIRE_PAUSE    (1 * CM_SECOND)
 
-enum daemon_state { DAEMON_UNSET, DAEMON_RECOVERING, DAEMON_ACQUIRING, DAEMON_RUNNING, DAEMON_FINISHED };
+enum daemon_state {
+    DAEMON_UNSET,
+    DAEMON_RECOVERING,
+    DAEMON_ACQUIRING,
+    DAEMON_RUNNING,
+    DAEMON_FINISHED
+};
 
 /* A job from its arrival to its final word. */
 struct current {
     struct daemon *d;
     struct cm_arena *a;
-    PB(Job) *job;
+    PB(Job) * job;
     PB(Lease) report_lease; /* the reporter writes to its own */
     struct report *report;
     struct tf_cancel cancel;
@@ -38,7 +44,8 @@ struct daemon {
     _Atomic bool give_up; /* what cannot be handed in now is left for the next start */
     struct cm_task recover;
     struct cm_timer retry;
-    struct cm_uuid acquire_id; /* kept until there is an answer: the server gives the same job again */
+    struct cm_uuid
+        acquire_id; /* kept until there is an answer: the server gives the same job again */
     uint64_t acquire_call;
     struct current *cur;
 };
@@ -72,7 +79,8 @@ static void host_log(void *ctx, const struct job_log_line *line)
     report_log(c->report, line);
 }
 
-static enum cm_code host_fetch(void *ctx, PB(FetchRequest__What) what, struct cm_buf *out, struct cm_err *err)
+static enum cm_code host_fetch(void *ctx, PB(FetchRequest__What) what, struct cm_buf *out,
+                               struct cm_err *err)
 {
     struct current *c = ctx;
     return transfer_fetch(c->d->cfg.client, c->job->lease, what, out, err);
@@ -88,35 +96,39 @@ static void host_modules(void *ctx, struct cm_str archive)
 {
     struct current *c = ctx;
     struct cm_err err;
-    if (transfer_store(c->d->cfg.client, c->job->lease, PB_ENUM(STORE_REQUEST__WHAT__MODULES), archive, NULL, NULL,
-                       &err) != CM_OK)
+    if (transfer_store(c->d->cfg.client, c->job->lease, PB_ENUM(STORE_REQUEST__WHAT__MODULES),
+                       archive, NULL, NULL, &err) != CM_OK)
         CM_WARN("cannot store modules at the server", CM_F_ERR(&err));
 }
 
-static void host_describe(void *ctx, struct cm_str readme, PB(TemplateVariable) *const *variables, size_t n)
+static void host_describe(void *ctx, struct cm_str readme, PB(TemplateVariable) *const *variables,
+                          size_t n)
 {
     struct current *c = ctx;
     report_describe(c->report, readme, variables, n);
 }
 
-static void fail(struct current *c, PB(CompleteRequest) *done, const char *why)
+static void fail(struct current *c, PB(CompleteRequest) * done, const char *why)
 {
     done->outcome = PB_ENUM(COMPLETE_REQUEST__OUTCOME__FAILED);
     done->error = cm_arena_printf(c->a, "%s", why);
 }
 
 /* A job that we broke off ourselves was not canceled by a user. */
-static void explain_stop(struct current *c, PB(CompleteRequest) *done)
+static void explain_stop(struct current *c, PB(CompleteRequest) * done)
 {
     if (done->outcome != PB_ENUM(COMPLETE_REQUEST__OUTCOME__CANCELED))
         return;
     if (c->shutdown)
-        fail(c, done, "the provisioner was shut down in the middle of the job; start the build again");
+        fail(c, done,
+             "the provisioner was shut down in the middle of the job; start the build again");
     else if (report_lost(c->report) == REPORT_EXPIRED)
-        fail(c, done, "the provisioner lost contact with the server and stopped the job; start the build again");
+        fail(c, done,
+             "the provisioner lost contact with the server and stopped the job; start the build "
+             "again");
 }
 
-static void record(struct current *c, PB(CompleteRequest) *done)
+static void record(struct current *c, PB(CompleteRequest) * done)
 {
     struct cm_err err;
     enum cm_code code = record_complete(c->folder, done, &err);
@@ -124,7 +136,9 @@ static void record(struct current *c, PB(CompleteRequest) *done)
         PB(CompleteRequest) small = PB_INIT(COMPLETE_REQUEST);
         small.lease = done->lease;
         *done = small;
-        fail(c, done, "what the template describes is larger than one message may be; use fewer or shorter scripts");
+        fail(c, done,
+             "what the template describes is larger than one message may be; use fewer or shorter "
+             "scripts");
         code = record_complete(c->folder, done, &err);
     }
     if (code != CM_OK)
@@ -152,7 +166,8 @@ static void run_work(struct cm_task *t, void *thread_ctx)
     while (sem_wait(&c->reported) < 0)
         ;
     /* The final word comes last: with it the server takes the state as complete. */
-    if (!report_state_delivered(c->report) && report_lost(c->report) != REPORT_FENCED && c->shutdown)
+    if (!report_state_delivered(c->report) && report_lost(c->report) != REPORT_FENCED &&
+        c->shutdown)
         return;
     enum cm_code code = record_deliver(c->d->cfg.client, done, &c->d->give_up, &err);
     c->delivered = code != CM_CANCELED;
@@ -195,7 +210,8 @@ static void send_done(struct cm_task *t)
     task_done(cm_container_of(t, struct current, send));
 }
 
-static enum cm_code current_new(struct daemon *d, const PB(Job) *job, struct current **ret, struct cm_err *err)
+static enum cm_code current_new(struct daemon *d, const PB(Job) * job, struct current **ret,
+                                struct cm_err *err)
 {
     struct current *c = cm_xcalloc(1, sizeof *c);
     ProtobufCMessage *copy = NULL;
@@ -231,7 +247,7 @@ static enum cm_code current_new(struct daemon *d, const PB(Job) *job, struct cur
     return CM_OK;
 }
 
-static void start_job(struct daemon *d, const PB(Job) *job)
+static void start_job(struct daemon *d, const PB(Job) * job)
 {
     struct current *c = NULL;
     struct cm_err err;
@@ -240,7 +256,8 @@ static void start_job(struct daemon *d, const PB(Job) *job)
     if (code == CM_OK)
         code = cm_pool_submit(d->cfg.pool, &c->run, &err);
     if (code != CM_OK) {
-        /* The lease runs out and the job fails there; this machine has no disk or memory to work with. */
+        /* The lease runs out and the job fails there; this machine has no disk or memory to work
+         * with. */
         CM_ERROR("cannot start a job", CM_F_ERR(&err));
         current_free(c);
         cm_timer_start(&d->retry, ACQUIRE_PAUSE);
@@ -250,7 +267,8 @@ static void start_job(struct daemon *d, const PB(Job) *job)
         CM_INFO("job started", CM_F_UUID(job_id, id));
     d->cur = c;
     c->tasks = 2;
-    cm_assert(cm_pool_submit(d->cfg.pool, &c->send, &err) == CM_OK); /* the pool is ours, with room for both */
+    cm_assert(cm_pool_submit(d->cfg.pool, &c->send, &err) ==
+              CM_OK); /* the pool is ours, with room for both */
     set_state(d, DAEMON_RUNNING);
 }
 
@@ -278,7 +296,8 @@ static void acquire(struct daemon *d)
 {
     CM_AUTO(cm_arena) a = cm_arena_new();
     PB(AcquireRequest) req = PB_INIT(ACQUIRE_REQUEST);
-    const struct cm_rpc_call_opts opts = {.deadline = ACQUIRE_DEADLINE, .request_id = d->acquire_id};
+    const struct cm_rpc_call_opts opts = {.deadline = ACQUIRE_DEADLINE,
+                                          .request_id = d->acquire_id};
     req.daemon_name = cm_arena_printf(a, "%s", d->cfg.name);
     req.version = cm_arena_printf(a, "%s", CM_VERSION);
     req.tags = CM_NEW_ARRAY(a, PB(Pair) *, d->cfg.n_tags + 1);
@@ -289,8 +308,9 @@ static void acquire(struct daemon *d)
         p->value = cm_arena_cstr(a, d->cfg.tags[i].value);
     }
     set_state(d, DAEMON_ACQUIRING);
-    d->acquire_call = cm_rpc_call(d->cfg.client, METHOD_ACQUIRE, &req.base,
-                                  &coder__provisioner__v1__acquire_reply__descriptor, &opts, on_acquired, d);
+    d->acquire_call =
+        cm_rpc_call(d->cfg.client, METHOD_ACQUIRE, &req.base,
+                    &coder__provisioner__v1__acquire_reply__descriptor, &opts, on_acquired, d);
 }
 
 static void on_retry(void *ctx)

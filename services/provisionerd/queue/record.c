@@ -25,15 +25,17 @@ static enum cm_code write_message(const char *folder, const char *name, const Pr
     CM_AUTO(cm_arena) a = cm_arena_new();
     struct cm_str packed;
     enum cm_code code = cm_rpc_pack(a, m, &packed, err);
-    return code == CM_OK ? cm_fs_write(cm_fs_join(a, folder, name), packed, 0600, false, err) : code;
+    return code == CM_OK ? cm_fs_write(cm_fs_join(a, folder, name), packed, 0600, false, err)
+                         : code;
 }
 
-enum cm_code record_lease(const char *folder, const PB(Lease) *lease, struct cm_err *err)
+enum cm_code record_lease(const char *folder, const PB(Lease) * lease, struct cm_err *err)
 {
     return write_message(folder, "lease", &lease->base, err);
 }
 
-enum cm_code record_complete(const char *folder, const PB(CompleteRequest) *done, struct cm_err *err)
+enum cm_code record_complete(const char *folder, const PB(CompleteRequest) * done,
+                             struct cm_err *err)
 {
     return write_message(folder, "complete", &done->base, err);
 }
@@ -55,21 +57,23 @@ static void pause_ms(int ms)
     poll(NULL, 0, ms);
 }
 
-enum cm_code record_deliver(struct cm_rpc_client *client, const PB(CompleteRequest) *done,
+enum cm_code record_deliver(struct cm_rpc_client *client, const PB(CompleteRequest) * done,
                             const _Atomic bool *give_up, struct cm_err *err)
 {
-    const struct cm_rpc_call_opts opts = {.deadline = COMPLETE_DEADLINE, .request_id = cm_uuid_random()};
+    const struct cm_rpc_call_opts opts = {.deadline = COMPLETE_DEADLINE,
+                                          .request_id = cm_uuid_random()};
     for (;;) {
         CM_AUTO(cm_arena) a = cm_arena_new();
         const void *answer = NULL;
-        enum cm_code code =
-            cm_rpc_call_wait(client, METHOD_COMPLETE, &done->base, &coder__provisioner__v1__complete_reply__descriptor,
-                             &opts, a, &answer, err);
+        enum cm_code code = cm_rpc_call_wait(client, METHOD_COMPLETE, &done->base,
+                                             &coder__provisioner__v1__complete_reply__descriptor,
+                                             &opts, a, &answer, err);
         if (code == CM_OK || transfer_is_final(code))
             return code;
         CM_WARN("cannot hand in the result of a job yet", CM_F_ERR(err));
         if (*give_up)
-            return cm_err_set(err, CM_CANCELED, "the result of a job is handed in at the next start");
+            return cm_err_set(err, CM_CANCELED,
+                              "the result of a job is handed in at the next start");
         pause_ms(RETRY_PAUSE_MS);
     }
 }
@@ -95,7 +99,8 @@ unsigned record_signal_processes(const char *dir, int signo)
     unsigned n = 0;
     while (real && proc && (e = readdir(proc))) {
         int64_t pid;
-        if (!cm_str_to_i64(cm_str(e->d_name), &pid) || pid == getpid() || !works_in(e->d_name, real))
+        if (!cm_str_to_i64(cm_str(e->d_name), &pid) || pid == getpid() ||
+            !works_in(e->d_name, real))
             continue;
         n++;
         if (signo)
@@ -119,15 +124,16 @@ static void wait_for_processes(const char *folder, cm_usec grace, const _Atomic 
 }
 
 /* The state that terraform left. False when it has to be tried again. */
-static bool hand_in_state(struct cm_rpc_client *client, struct cm_arena *a, const char *folder, PB(Lease) *lease)
+static bool hand_in_state(struct cm_rpc_client *client, struct cm_arena *a, const char *folder,
+                          PB(Lease) * lease)
 {
     CM_AUTOBUF struct cm_buf state = CM_BUF_INIT(JOB_STATE_MAX);
     struct cm_err err;
     if (cm_fs_read(cm_fs_join(a, folder, "src/terraform.tfstate"), &state, NULL) != CM_OK ||
         !tf_state_is_complete(cm_buf_view(&state)))
         return true;
-    enum cm_code code = transfer_store(client, lease, PB_ENUM(STORE_REQUEST__WHAT__STATE), cm_buf_view(&state), NULL,
-                                       NULL, &err);
+    enum cm_code code = transfer_store(client, lease, PB_ENUM(STORE_REQUEST__WHAT__STATE),
+                                       cm_buf_view(&state), NULL, NULL, &err);
     if (code == CM_OK)
         CM_INFO("handed in the state of a job that was broken off", CM_F_INT(bytes, state.len));
     else
@@ -136,7 +142,8 @@ static bool hand_in_state(struct cm_rpc_client *client, struct cm_arena *a, cons
 }
 
 /* False: the client is going away, the folder stays for the next start. */
-static bool recover_job(struct cm_rpc_client *client, const char *folder, cm_usec grace, const _Atomic bool *stop)
+static bool recover_job(struct cm_rpc_client *client, const char *folder, cm_usec grace,
+                        const _Atomic bool *stop)
 {
     CM_AUTO(cm_arena) a = cm_arena_new();
     PB(Lease) *lease = NULL;
@@ -152,11 +159,13 @@ static bool recover_job(struct cm_rpc_client *client, const char *folder, cm_use
             return false;
         pause_ms(RETRY_PAUSE_MS);
     }
-    if (!read_message(a, folder, "complete", &coder__provisioner__v1__complete_request__descriptor, &done)) {
+    if (!read_message(a, folder, "complete", &coder__provisioner__v1__complete_request__descriptor,
+                      &done)) {
         broken.lease = lease;
         broken.outcome = PB_ENUM(COMPLETE_REQUEST__OUTCOME__FAILED);
-        broken.error = cm_arena_printf(a, "the provisioner was stopped in the middle of the job; what terraform had "
-                                          "made until then is recorded, so start the build again");
+        broken.error = cm_arena_printf(
+            a, "the provisioner was stopped in the middle of the job; what terraform had "
+               "made until then is recorded, so start the build again");
         done = &broken;
     }
     enum cm_code code = record_deliver(client, done, stop, &err);
@@ -167,7 +176,8 @@ static bool recover_job(struct cm_rpc_client *client, const char *folder, cm_use
     return true;
 }
 
-void record_recover(struct cm_rpc_client *client, const char *work_root, cm_usec grace, const _Atomic bool *stop)
+void record_recover(struct cm_rpc_client *client, const char *work_root, cm_usec grace,
+                    const _Atomic bool *stop)
 {
     CM_AUTO(cm_arena) a = cm_arena_new();
     DIR *d = opendir(work_root);

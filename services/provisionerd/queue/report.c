@@ -6,15 +6,15 @@
 #include "obs/log.h"
 #include "queue/transfer.h"
 
-#define HEARTBEAT       (5 * CM_SECOND)
-#define BATCH_DELAY     (100 * CM_MSEC) /* log lines that come together travel together */
-#define BATCH_BYTES     ((size_t)256 << 10)
-#define BATCH_LINES     2000
-#define CALL_DEADLINE   (8 * CM_SECOND)
-#define RETRY_DELAY     (1 * CM_SECOND)
+#define HEARTBEAT     (5 * CM_SECOND)
+#define BATCH_DELAY   (100 * CM_MSEC) /* log lines that come together travel together */
+#define BATCH_BYTES   ((size_t)256 << 10)
+#define BATCH_LINES   2000
+#define CALL_DEADLINE (8 * CM_SECOND)
+#define RETRY_DELAY   (1 * CM_SECOND)
 /* Of the lease: when to stop terraform gently, and when by force, for want of contact. */
-#define GENTLE_PART     3
-#define FORCE_PART      15
+#define GENTLE_PART 3
+#define FORCE_PART  15
 
 struct line {
     struct line *next;
@@ -128,7 +128,8 @@ void report_state(struct report *r, struct cm_str state)
     pthread_mutex_unlock(&r->lock);
 }
 
-void report_describe(struct report *r, struct cm_str readme, PB(TemplateVariable) *const *variables, size_t n)
+void report_describe(struct report *r, struct cm_str readme, PB(TemplateVariable) *const *variables,
+                     size_t n)
 {
     CM_AUTO(cm_arena) a = cm_arena_new();
     PB(UpdateRequest) req = PB_INIT(UPDATE_REQUEST);
@@ -173,7 +174,8 @@ static void lose(struct report *r, enum report_loss how)
 {
     if (r->lost == REPORT_KEPT) {
         r->lost = how;
-        CM_WARN(how == REPORT_FENCED ? "the server gave the job away" : "no contact with the server: stopping the job");
+        CM_WARN(how == REPORT_FENCED ? "the server gave the job away"
+                                     : "no contact with the server: stopping the job");
     }
     tf_cancel_request(r->cfg.cancel, TF_STOP_GENTLY);
 }
@@ -188,7 +190,7 @@ static void check_lease(struct report *r)
 }
 
 /* Copies the first lines into a message. */
-static size_t fill_lines(struct report *r, struct cm_arena *a, PB(UpdateRequest) *req)
+static size_t fill_lines(struct report *r, struct cm_arena *a, PB(UpdateRequest) * req)
 {
     size_t n = 0, bytes = 0;
     const struct line *l;
@@ -209,7 +211,7 @@ static size_t fill_lines(struct report *r, struct cm_arena *a, PB(UpdateRequest)
     return n;
 }
 
-static bool fill_description(struct report *r, struct cm_arena *a, PB(UpdateRequest) *req)
+static bool fill_description(struct report *r, struct cm_arena *a, PB(UpdateRequest) * req)
 {
     ProtobufCMessage *m = NULL;
     bool pending;
@@ -217,7 +219,8 @@ static bool fill_description(struct report *r, struct cm_arena *a, PB(UpdateRequ
     pending = r->description_pending;
     struct cm_str packed = pending ? cm_arena_str(a, cm_buf_view(&r->description)) : CM_STR_NONE;
     pthread_mutex_unlock(&r->lock);
-    if (!pending || cm_rpc_unpack(a, &coder__provisioner__v1__update_request__descriptor, packed, &m, NULL) != CM_OK)
+    if (!pending || cm_rpc_unpack(a, &coder__provisioner__v1__update_request__descriptor, packed,
+                                  &m, NULL) != CM_OK)
         return false;
     const PB(UpdateRequest) *d = (const void *)m;
     req->readme = d->readme;
@@ -226,7 +229,8 @@ static bool fill_description(struct report *r, struct cm_arena *a, PB(UpdateRequ
     return true;
 }
 
-static void on_update(struct report *r, const PB(UpdateReply) *reply, size_t lines, bool described, cm_usec sent_at)
+static void on_update(struct report *r, const PB(UpdateReply) * reply, size_t lines, bool described,
+                      cm_usec sent_at)
 {
     r->next_seq += lines;
     r->last_update = cm_monotonic_now();
@@ -243,7 +247,8 @@ static void on_update(struct report *r, const PB(UpdateReply) *reply, size_t lin
     pthread_mutex_unlock(&r->lock);
 }
 
-/* Heartbeat and logs in one. A description comes alone: with a full batch of lines it may not fit. */
+/* Heartbeat and logs in one. A description comes alone: with a full batch of lines it may not fit.
+ */
 static enum cm_code send_update(struct report *r)
 {
     CM_AUTO(cm_arena) a = cm_arena_new();
@@ -259,7 +264,8 @@ static enum cm_code send_update(struct report *r)
         lines = fill_lines(r, a, &req);
     cm_usec sent_at = cm_monotonic_now();
     enum cm_code code = cm_rpc_call_wait(r->cfg.client, METHOD_UPDATE, &req.base,
-                                         &coder__provisioner__v1__update_reply__descriptor, &opts, a, &answer, &err);
+                                         &coder__provisioner__v1__update_reply__descriptor, &opts,
+                                         a, &answer, &err);
     if (code == CM_OK)
         on_update(r, answer, lines, described, sent_at);
     else if (transfer_is_final(code))
@@ -286,8 +292,9 @@ static enum cm_code send_state(struct report *r)
     cm_buf_str(&copy, cm_buf_view(&r->state));
     uint64_t version = r->state_version;
     pthread_mutex_unlock(&r->lock);
-    enum cm_code code = transfer_store(r->cfg.client, r->cfg.lease, PB_ENUM(STORE_REQUEST__WHAT__STATE),
-                                       cm_buf_view(&copy), between_chunks, r, &err);
+    enum cm_code code =
+        transfer_store(r->cfg.client, r->cfg.lease, PB_ENUM(STORE_REQUEST__WHAT__STATE),
+                       cm_buf_view(&copy), between_chunks, r, &err);
     if (code == CM_OK) {
         r->state_sent = version;
         return code;
@@ -322,8 +329,9 @@ static struct todo wait_todo(struct report *r)
         bool lines = r->first || r->description_pending;
         t.state = r->state_version != r->state_sent && !r->state_refused;
         /* A short wait gathers lines; at the end there is nothing to wait for. */
-        t.update = now >= due ||
-                   (lines && (r->finishing || now - CM_MAX(r->last_update, started) >= BATCH_DELAY));
+        t.update =
+            now >= due ||
+            (lines && (r->finishing || now - CM_MAX(r->last_update, started) >= BATCH_DELAY));
         if (r->lost == REPORT_FENCED)
             t.update = false;
         t.done = r->abandoned || (r->finishing && !t.state && (!lines || r->lost == REPORT_FENCED));

@@ -2,8 +2,8 @@
 
 #define CHUNK_DEADLINE (10 * CM_SECOND)
 
-enum cm_code transfer_fetch(struct cm_rpc_client *client, PB(Lease) *lease, PB(FetchRequest__What) what,
-                            struct cm_buf *out, struct cm_err *err)
+enum cm_code transfer_fetch(struct cm_rpc_client *client, PB(Lease) * lease,
+                            PB(FetchRequest__What) what, struct cm_buf *out, struct cm_err *err)
 {
     PB(FetchRequest) req = PB_INIT(FETCH_REQUEST);
     const struct cm_rpc_call_opts opts = {.deadline = CHUNK_DEADLINE};
@@ -15,7 +15,8 @@ enum cm_code transfer_fetch(struct cm_rpc_client *client, PB(Lease) *lease, PB(F
         const void *answer = NULL;
         req.offset = (int64_t)(out->len - before);
         enum cm_code code = cm_rpc_call_wait(client, METHOD_FETCH, &req.base,
-                                             &coder__provisioner__v1__fetch_reply__descriptor, &opts, a, &answer, err);
+                                             &coder__provisioner__v1__fetch_reply__descriptor,
+                                             &opts, a, &answer, err);
         if (code != CM_OK)
             return code;
         const PB(FetchReply) *reply = answer;
@@ -30,8 +31,9 @@ enum cm_code transfer_fetch(struct cm_rpc_client *client, PB(Lease) *lease, PB(F
     }
 }
 
-enum cm_code transfer_store(struct cm_rpc_client *client, PB(Lease) *lease, PB(StoreRequest__What) what,
-                            struct cm_str data, void (*between)(void *ctx), void *ctx, struct cm_err *err)
+enum cm_code transfer_store(struct cm_rpc_client *client, PB(Lease) * lease,
+                            PB(StoreRequest__What) what, struct cm_str data,
+                            void (*between)(void *ctx), void *ctx, struct cm_err *err)
 {
     PB(StoreRequest) req = PB_INIT(STORE_REQUEST);
     const struct cm_rpc_call_opts opts = {.deadline = CHUNK_DEADLINE};
@@ -47,7 +49,8 @@ enum cm_code transfer_store(struct cm_rpc_client *client, PB(Lease) *lease, PB(S
         /* A request only reads its members; the generated struct merely has no const. */
         req.data = (ProtobufCBinaryData){chunk.len, (uint8_t *)(uintptr_t)chunk.ptr};
         enum cm_code code = cm_rpc_call_wait(client, METHOD_STORE, &req.base,
-                                             &coder__provisioner__v1__store_reply__descriptor, &opts, a, &answer, err);
+                                             &coder__provisioner__v1__store_reply__descriptor,
+                                             &opts, a, &answer, err);
         if (code != CM_OK)
             return code;
         done += chunk.len;

@@ -1,4 +1,5 @@
-/* What is larger than a message, in chunks between coderd and a job. Blocking; not on the client's loop. */
+/* What is larger than a message, in chunks between coderd and a job. Blocking; not on the client's
+ * loop. */
 #pragma once
 
 #include "base/buf.h"
@@ -14,12 +15,14 @@
 #define METHOD_COMPLETE "provisioner.Complete"
 
 /* Appends all of it to out, up to out's maximum. */
-CM_MUST_USE enum cm_code transfer_fetch(struct cm_rpc_client *client, PB(Lease) *lease, PB(FetchRequest__What) what,
-                                        struct cm_buf *out, struct cm_err *err);
-/* between (may be NULL) runs after each chunk that is not the last, so that a long transfer does not stop a heart. */
-CM_MUST_USE enum cm_code transfer_store(struct cm_rpc_client *client, PB(Lease) *lease, PB(StoreRequest__What) what,
-                                        struct cm_str data, void (*between)(void *ctx), void *ctx,
+CM_MUST_USE enum cm_code transfer_fetch(struct cm_rpc_client *client, PB(Lease) * lease,
+                                        PB(FetchRequest__What) what, struct cm_buf *out,
                                         struct cm_err *err);
+/* between (may be NULL) runs after each chunk that is not the last, so that a long transfer does
+ * not stop a heart. */
+CM_MUST_USE enum cm_code transfer_store(struct cm_rpc_client *client, PB(Lease) * lease,
+                                        PB(StoreRequest__What) what, struct cm_str data,
+                                        void (*between)(void *ctx), void *ctx, struct cm_err *err);
 
 /* Will the same request be refused again? Otherwise it is worth another try. */
 bool transfer_is_final(enum cm_code code);

@@ -117,7 +117,7 @@ static enum cm_code write_file(struct unpacking *u, const char *path, mode_t mod
 static enum cm_code unpack_entry(struct unpacking *u, struct archive_entry *e, struct cm_err *err)
 {
     const char *name = archive_entry_pathname(e);
-    struct cm_str path;
+    struct cm_str path = CM_STR_NONE;
     mode_t type = archive_entry_filetype(e);
     u->files++;
     if (check_budget(u, err) != CM_OK)
