@@ -330,7 +330,8 @@ static void on_stop(Tfplugin5__Provider_Service *s CM_UNUSED,
                     const Tfplugin5__Stop__Request *in CM_UNUSED,
                     Tfplugin5__Stop__Response_Closure closure, void *data)
 {
-    Tfplugin5__Stop__Response out = TFPLUGIN5__STOP__RESPONSE__INIT;
+    Tfplugin5__Stop__Response out;
+    tfplugin5__stop__response__init(&out);
     closure(&out, data);
 }
 

@@ -39,8 +39,8 @@ void call_init(struct call *c, struct cm_arena *arena, const struct environment 
     c->tail = &c->first;
 }
 
-static struct diag *add_diag(struct call *c, bool warning, struct path at, const char *fmt,
-                             va_list ap)
+static CM_PRINTF(4, 0) struct diag *add_diag(struct call *c, bool warning, struct path at,
+                                             const char *fmt, va_list ap)
 {
     struct diag *d = CM_NEW(c->arena, struct diag);
     d->warning = warning;
