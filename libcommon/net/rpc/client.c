@@ -17,9 +17,12 @@
 #include "net/rpc/client_impl.h"
 #include "obs/log.h"
 
-#define CONNECT_MAX  (30 * CM_SECOND)
-#define REFUSED_WAIT (30 * CM_SECOND)
-#define STABLE       (10 * CM_SECOND)
+#define CONNECT_MAX (30 * CM_SECOND)
+/* Nobody is far away there, and when the socket's queue is full nng tries again at a time of its
+ * own choice. */
+#define CONNECT_UNIX_MAX (2 * CM_SECOND)
+#define REFUSED_WAIT     (30 * CM_SECOND)
+#define STABLE           (10 * CM_SECOND)
 
 struct cm_rpc_client *rpc_client_ref(struct cm_rpc_client *c)
 {
@@ -141,7 +144,7 @@ static void connect_now(struct cm_rpc_client *c)
 {
     struct cm_err err;
     c->connecting = true;
-    cm_timer_start(&c->timer, CONNECT_MAX);
+    cm_timer_start(&c->timer, c->is_ipc ? CONNECT_UNIX_MAX : CONNECT_MAX);
     if (!c->is_ipc) {
         c->forward =
             rpc_forward_start(c->cfg.dialer, c->cfg.loop, c->rpc_url, CONNECT_MAX, on_forward, c);
@@ -170,7 +173,8 @@ static void on_timer(void *arg)
         return;
     }
     struct cm_err err;
-    cm_err_set(&err, CM_TIMEOUT, "no answer within %d s", (int)(CONNECT_MAX / CM_SECOND));
+    cm_err_set(&err, CM_TIMEOUT, "no answer within %d s",
+               (int)((c->is_ipc ? CONNECT_UNIX_MAX : CONNECT_MAX) / CM_SECOND));
     fail_attempt(c, &err);
 }
 

@@ -203,6 +203,7 @@ static nng_msg *envelope(struct rpc_call *call)
     e.deadline_us = CM_MAX(call->deadline - cm_monotonic_now(), CM_MSEC);
     e.payload = (ProtobufCBinaryData){call->payload_len, (uint8_t *)call->payload};
     if (!call->hello) {
+        call->ticket_serial = c->ticket_serial;
         e.has_ticket = 1;
         e.ticket = (ProtobufCBinaryData){c->ticket_len, (uint8_t *)c->ticket};
     }
@@ -334,7 +335,11 @@ static bool early_answer(struct rpc_call *call, const Coder__Rpc__V1__Reply *r)
     if (!r->body || call->hello)
         return false;
     if (r->body->code == CODER__RPC__V1__REPLY_CODE__REPLY_TICKET) {
-        rpc_ticket_refused(c); /* all calls wait for a new one, this one too */
+        /* All calls wait for a new one, this one too; unless it has come already. */
+        if (call->ticket_serial == c->ticket_serial)
+            rpc_ticket_refused(c);
+        else
+            rpc_call_start(call);
         return true;
     }
     bool busy = r->body->code == CODER__RPC__V1__REPLY_CODE__REPLY_UNAVAILABLE ||

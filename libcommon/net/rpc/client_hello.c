@@ -45,6 +45,7 @@ static void welcome(struct cm_rpc_client *c, const Coder__Rpc__V1__HelloReply *r
         c->heartbeat_every = r->heartbeat_us;
     c->introduced = true;
     c->ticket_at = cm_monotonic_now();
+    c->ticket_serial++;
     c->handshakes = 0;
     c->greeting = false;
     rpc_client_ready(c);

@@ -44,7 +44,8 @@ struct rpc_call {
     struct rpc_exchange *x;
     bool sealed; /* sent under a secret: the session's may be another one when the answer comes */
     uint8_t secret[CM_SEAL_SECRET];
-    unsigned wire_code; /* of the answer */
+    unsigned ticket_serial; /* of the ticket that it was sent with */
+    unsigned wire_code;     /* of the answer */
     rpc_raw_fn done;
     /* Of cm_rpc_call. */
     const ProtobufCMessageDescriptor *reply;
@@ -82,6 +83,7 @@ struct cm_rpc_client {
     char *ticket;
     size_t ticket_len;
     cm_usec ticket_at;
+    unsigned ticket_serial;
     bool has_secret;
     uint8_t secret[CM_SEAL_SECRET];
     unsigned api_version;

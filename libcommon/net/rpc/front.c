@@ -57,7 +57,7 @@ static int connect_private(const struct cm_rpc_private *to)
 enum cm_code cm_rpc_front_splice(struct cm_loop *loop, struct cm_stream *public_side,
                                  const struct cm_rpc_front_head *head,
                                  const struct cm_rpc_private *to, cm_splice_done_fn done, void *ctx,
-                                 struct cm_err *err)
+                                 struct cm_splice **ret, struct cm_err *err)
 {
     if (!is_plain(head->key, "+/=", 64) || !names_subprotocol(head->protocol))
         return cm_err_set(
@@ -80,6 +80,9 @@ enum cm_code cm_rpc_front_splice(struct cm_loop *loop, struct cm_stream *public_
     cm_assert(!out.failed); /* every part is bounded */
     struct cm_stream *private_side = cm_sock_stream_new(loop, fd, NULL, false);
     cm_stream_write(private_side, out.ptr, out.len);
-    cm_splice_new(public_side, private_side, done, ctx);
+    struct cm_splice *p = cm_splice_new(public_side, private_side, done, ctx);
+    if (ret)
+        *ret = p;
+
     return CM_OK;
 }

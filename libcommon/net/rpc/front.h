@@ -17,9 +17,11 @@ struct cm_rpc_front_head {
 };
 
 /* CM_INVALID when the head is not one of nng's RPC (answer 400 yourself; the stream is still
- * yours). Otherwise takes the stream; done (may be NULL) runs on the loop when it has ended. The
- * listener's answer (101) goes to the client as it is. */
+ * yours). Otherwise takes the stream; done (may be NULL) runs on the loop when it has ended; until
+ * then cm_splice_abort(*ret) ends it without (ret may be NULL). The listener's answer (101) goes to
+ * the client as it is. */
 CM_MUST_USE enum cm_code cm_rpc_front_splice(struct cm_loop *loop, struct cm_stream *public_side,
                                              const struct cm_rpc_front_head *head,
                                              const struct cm_rpc_private *to,
-                                             cm_splice_done_fn done, void *ctx, struct cm_err *err);
+                                             cm_splice_done_fn done, void *ctx,
+                                             struct cm_splice **ret, struct cm_err *err);

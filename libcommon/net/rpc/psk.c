@@ -239,7 +239,8 @@ enum cm_code cm_psk_step(struct cm_psk *p, struct cm_str in, struct cm_buf *out,
     char *room = n ? cm_buf_reserve(out, n) : NULL;
     if (n && (!room || BIO_read(wbio, room, (int)n) != (int)n))
         return refuse(p, err, "no room for an answer");
-    cm_buf_commit(out, n);
+    if (n)
+        cm_buf_commit(out, n);
     if (!p->done && n == 0)
         return refuse(p, err, "a step without an end");
     return CM_OK;

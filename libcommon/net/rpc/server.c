@@ -2,9 +2,6 @@
  * notes and pass work to the pool. */
 #include "net/rpc/server.h"
 
-#include <sys/stat.h>
-#include <unistd.h>
-
 #include <nng/nng.h>
 #include <nng/protocol/reqrep0/rep.h>
 
@@ -357,28 +354,6 @@ enum cm_code cm_rpc_server_new(const struct cm_rpc_server_config *cfg,
     return CM_OK;
 }
 
-enum cm_code cm_rpc_server_listen_unix(struct cm_rpc_server *s, const char *path,
-                                       struct cm_err *err)
-{
-    cm_assert(!s->has_unix);
-    CM_AUTOFREE char *url = cm_xasprintf("ipc://%s", path);
-    struct stat st;
-    /* nng refuses a path that exists, even when nobody listens any more. Its folder is ours alone.
-     */
-    if (lstat(path, &st) == 0 && S_ISSOCK(st.st_mode))
-        cm_ignore(unlink(path), "what cannot be removed is reported by the listen below");
-    int rv = nng_listener_create(&s->unix_listener, s->sock, url);
-    if (rv == 0)
-        rv = nng_listener_set_int(s->unix_listener, NNG_OPT_IPC_PERMISSIONS, 0600);
-    s->has_unix = rv == 0; /* before the first connection can come */
-    if (rv == 0)
-        rv = nng_listener_start(s->unix_listener, 0);
-    if (rv != 0)
-        return cm_rpc_nng_err(err, rv, url);
-    s->unix_path = cm_xstrdup(path);
-    return CM_OK;
-}
-
 enum cm_code cm_rpc_server_listen_private(struct cm_rpc_server *s, struct cm_rpc_private *ret,
                                           struct cm_err *err)
 {
@@ -439,6 +414,7 @@ void cm_rpc_server_free(struct cm_rpc_server *s)
     cm_timer_done(&s->sweep);
     cm_timer_done(&s->tick);
     rpc_park_wake_all(s, 0, CM_RPC_DEADLINE);
+    rpc_unix_free(s->unix_socket);
     if (s->has_sock)
         nng_close(s->sock);
     wait_until_idle(s);
@@ -457,9 +433,6 @@ void cm_rpc_server_free(struct cm_rpc_server *s)
     cm_map_free(s->methods);
     cm_map_free(s->tokens);
     cm_map_free(s->failures);
-    if (s->unix_path)
-        cm_ignore(unlink(s->unix_path), "nng has removed it already");
-    cm_free(s->unix_path);
     pthread_cond_destroy(&s->idle);
     pthread_mutex_destroy(&s->lock);
     cm_secret_wipe(s, sizeof(*s));

@@ -83,7 +83,7 @@ struct cm_rpc_server {
     bool has_sock;
     nng_listener unix_listener, private_listener;
     bool has_unix, has_private;
-    char *unix_path;
+    struct rpc_unix *unix_socket;
     char secret[33];
 
     struct cm_timer sweep, tick;
@@ -125,6 +125,10 @@ void rpc_park_tick(void *server);
 bool rpc_park_settle(struct rpc_work *w);
 /* Wakes what is parked for a pipe, or all when pipe is 0. */
 void rpc_park_wake_all(struct cm_rpc_server *s, uint32_t pipe, enum cm_rpc_wake why);
+
+/* server_unix.c */
+struct rpc_unix;
+void rpc_unix_free(struct rpc_unix *u); /* NULL is fine */
 
 /* server_request.c */
 /* Answers without having looked at the request: from nng's threads too. */

@@ -12,10 +12,12 @@
 
 #define CM_RPC_MESSAGE_MAX                                                                         \
     ((size_t)1024 * 1024) /* bytes of one message on the wire, everything included */
-#define CM_RPC_PAYLOAD_MAX (CM_RPC_MESSAGE_MAX - (size_t)8192) /* of a method's request or reply   \
-                                                                */
-#define CM_RPC_CHUNK ((size_t)512 * 1024) /* a fair size for the data field of chunked transfers   \
-                                           */
+#define CM_RPC_PAYLOAD_MAX                                                                         \
+    (CM_RPC_MESSAGE_MAX - (size_t)8192) /* of a method's request or reply                          \
+                                         */
+#define CM_RPC_CHUNK                                                                               \
+    ((size_t)512 * 1024) /* a fair size for the data field of chunked transfers                    \
+                          */
 #define CM_RPC_UNPACK_MAX ((size_t)16 * 1024 * 1024) /* memory that one message may become */
 #define CM_RPC_WAIT_MAX   (25 * CM_SECOND) /* the longest that a request stays unanswered */
 #define CM_RPC_HEARTBEAT  (15 * CM_SECOND)
