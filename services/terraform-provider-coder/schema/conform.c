@@ -1,5 +1,8 @@
 #include "schema/conform.h"
 
+/* Blocks of one list. Some checks compare all pairs, and no template has a thousandth of this. */
+#define BLOCKS_MAX 10000
+
 /* Text of a number as JSON and MessagePack carry it when no binary form fits. */
 static bool is_decimal(struct cm_str s)
 {
@@ -61,6 +64,9 @@ static enum cm_code conform_blocks(struct cm_arena *a, const struct field *f,
 {
     if (in->kind != VALUE_LIST)
         return wrong_type(f, "a list of blocks", err);
+    if (in->list.n > BLOCKS_MAX)
+        return cm_err_set(err, CM_TOO_LARGE, "there are %zu blocks \"%s\", at most %d are taken",
+                          in->list.n, f->name, BLOCKS_MAX);
     *ret = value_list_new(a, in->list.n);
     for (size_t i = 0; i < in->list.n; i++) {
         if (in->list.items[i].kind == VALUE_NULL)
@@ -138,8 +144,9 @@ enum cm_code conform_object(struct cm_arena *a, const struct block *block, enum 
         const struct field *f = &block->fields[i];
         struct value_entry *e = &ret->map.entries[i];
         e->key = cm_str(f->name);
-        if (conform_member(a, f, mode, value_get(in, f->name), &e->value, err) != CM_OK)
-            return err ? err->code : CM_PROTOCOL;
+        enum cm_code code = conform_member(a, f, mode, value_get(in, f->name), &e->value, err);
+        if (code != CM_OK)
+            return code;
     }
     return CM_OK;
 }

@@ -83,6 +83,7 @@ static void decode_refuses_what_is_no_value(void **state)
         {"c0c0", "1 bytes follow"},
         {"8101c0", "map key is not a string"},
         {"a1ff", "not UTF-8"},
+        {"dc0010c0", "more elements than the message has bytes"},
         {"ddffffffff", "more elements than the message has bytes"},
         {"dfffffffff", "more elements than the message has bytes"},
         {"c9ffffffff00", "extension is too long"},
