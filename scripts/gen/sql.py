@@ -258,7 +258,8 @@ class Query:
             if n not in used:
                 raise Bad(f"{self.name}: the parameter {n} is not used")
         writes = r"\b(INSERT|UPDATE|DELETE|MERGE|FOR\s+(NO\s+KEY\s+)?UPDATE|FOR\s+(KEY\s+)?SHARE|pg_advisory\w*|pg_notify|nextval|setval)\b"
-        self.read_only = bool(re.match(r"(SELECT|WITH|VALUES)\b", text, re.I)) and not re.search(writes, text, re.I)
+        words = re.sub(r"'(?:[^']|'')*'", "''", text)
+        self.read_only = bool(re.match(r"(SELECT|WITH|VALUES)\b", words, re.I)) and not re.search(writes, words, re.I)
 
     # ---- C ----
 
