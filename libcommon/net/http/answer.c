@@ -187,25 +187,15 @@ static void conn_forget(void *arg)
     cm_free(c);
 }
 
-struct cm_stream *cm_http_upgrade(struct cm_http_req *req, const char *protocol,
-                                  const struct cm_http_header *headers, size_t n_headers)
+struct cm_stream *cm_http_take(struct cm_http_req *req)
 {
     struct cm_http_conn *c = req->conn;
     cm_assert(!req->answered);
     req->answered = true;
     if (!c)
         return NULL;
-    CM_AUTOBUF struct cm_buf head = CM_BUF_INIT(HEAD_OUT_MAX);
-    cm_buf_printf(&head,
-                  "HTTP/1.1 101 Switching Protocols\r\nUpgrade: %s\r\nConnection: Upgrade\r\n",
-                  protocol);
-    for (size_t i = 0; i < n_headers; i++)
-        cm_buf_printf(&head, "%.*s: %.*s\r\n", CM_STR_ARG(headers[i].name),
-                      CM_STR_ARG(headers[i].value));
-    cm_buf_cstr(&head, "\r\n");
     struct cm_stream *s = c->stream;
     cm_stream_set_fn(s, NULL, NULL);
-    cm_stream_write(s, head.ptr, head.len);
     c->stream = NULL;
     c->req = NULL;
     c->state = CONN_CLOSED;
@@ -216,6 +206,25 @@ struct cm_stream *cm_http_upgrade(struct cm_http_req *req, const char *protocol,
     c->server->n_conns--;
     cm_timer_stop(&c->timer);
     cm_loop_post(c->loop, conn_forget, c);
+    return s;
+}
+
+struct cm_stream *cm_http_upgrade(struct cm_http_req *req, const char *protocol,
+                                  const struct cm_http_header *headers, size_t n_headers)
+{
+    struct cm_stream *s = cm_http_take(req);
+    if (!s)
+        return NULL;
+    CM_AUTOBUF struct cm_buf head = CM_BUF_INIT(HEAD_OUT_MAX);
+    cm_buf_printf(&head,
+                  "HTTP/1.1 101 Switching Protocols\r\nUpgrade: %s\r\nConnection: Upgrade\r\n",
+                  protocol);
+    for (size_t i = 0; i < n_headers; i++)
+        cm_buf_printf(&head, "%.*s: %.*s\r\n", CM_STR_ARG(headers[i].name),
+                      CM_STR_ARG(headers[i].value));
+    cm_buf_cstr(&head, "\r\n");
+    cm_assert(!head.failed);
+    cm_stream_write(s, head.ptr, head.len);
     return s;
 }
 

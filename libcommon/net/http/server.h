@@ -93,4 +93,6 @@ void cm_http_stream_end(struct cm_http_req *req);
  * application's: cm_http_req_done. */
 struct cm_stream *cm_http_upgrade(struct cm_http_req *req, const char *protocol,
                                   const struct cm_http_header *headers, size_t n_headers);
+/* The same without a word to the client: whoever gets the stream answers. */
+struct cm_stream *cm_http_take(struct cm_http_req *req);
 void cm_http_req_done(struct cm_http_req *req);

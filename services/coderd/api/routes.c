@@ -2,11 +2,15 @@
 #include "api/route.h"
 
 #define ROUTE_TABLES(T)                                                                            \
+    T(agents)                                                                                      \
     T(buildinfo)                                                                                   \
+    T(builds)                                                                                      \
     T(files)                                                                                       \
     T(login)                                                                                       \
     T(template_versions)                                                                           \
-    T(users)
+    T(templates)                                                                                   \
+    T(users)                                                                                       \
+    T(workspaces)
 
 #define DECLARE(name) extern const struct route_table name##_routes;
 ROUTE_TABLES(DECLARE)

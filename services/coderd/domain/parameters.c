@@ -1,0 +1,174 @@
+#include "domain/parameters.h"
+
+#include <stdlib.h>
+
+#define PCRE2_CODE_UNIT_WIDTH 8
+#include <pcre2.h>
+
+#define MATCH_LIMIT 100000 /* steps, so that a template's pattern cannot hold a worker */
+
+static const struct cm_str *find(struct parameter_values set, struct cm_str name)
+{
+    for (size_t i = 0; i < set.n; i++) {
+        if (cm_str_eq(set.v[i].name, name))
+            return &set.v[i].value;
+    }
+    return NULL;
+}
+
+static bool parse_number(struct cm_arena *a, struct cm_str text, double *ret)
+{
+    char *s = cm_arena_cstr(a, cm_str_trim(text)), *end = NULL;
+    *ret = strtod(s, &end);
+    return s[0] != '\0' && *end == '\0';
+}
+
+static bool pattern_matches(const char *pattern, struct cm_str value, const char **ret_problem)
+{
+    int code;
+    PCRE2_SIZE at;
+    pcre2_code *re =
+        pcre2_compile((PCRE2_SPTR)pattern, PCRE2_ZERO_TERMINATED, PCRE2_UTF, &code, &at, NULL);
+    if (!re) {
+        *ret_problem = "the template's pattern is broken";
+        return false;
+    }
+    pcre2_match_data *m = pcre2_match_data_create_from_pattern(re, NULL);
+    pcre2_match_context *ctx = pcre2_match_context_create(NULL);
+    cm_assert(m && ctx);
+    pcre2_set_match_limit(ctx, MATCH_LIMIT);
+    int rc = pcre2_match(re, (PCRE2_SPTR)(value.ptr ? value.ptr : ""), value.len, 0, 0, m, ctx);
+    pcre2_match_context_free(ctx);
+    pcre2_match_data_free(m);
+    pcre2_code_free(re);
+    if (rc == PCRE2_ERROR_NOMATCH)
+        *ret_problem = "the value does not match the template's pattern";
+    else if (rc < 0)
+        *ret_problem = "the template's pattern takes too long on this value";
+    return rc >= 0;
+}
+
+struct check {
+    struct cm_arena *a;
+    const struct api_template_version_parameter *p;
+    struct cm_violations *vs;
+};
+
+#define FAIL(c, ...) cm_violations_add((c)->vs, (c)->a, (c)->p->name, __VA_ARGS__)
+
+static void check_number(const struct check *c, struct cm_str value, const struct cm_str *before)
+{
+    const struct api_template_version_parameter *p = c->p;
+    double v, old;
+    if (!parse_number(c->a, value, &v)) {
+        FAIL(c, "value \"%.*s\" is not a number", CM_STR_ARG(value));
+        return;
+    }
+    bool low = cm_has(p->has, API_TEMPLATE_VERSION_PARAMETER_HAS_VALIDATION_MIN) &&
+               v < (double)p->validation_min;
+    bool high = cm_has(p->has, API_TEMPLATE_VERSION_PARAMETER_HAS_VALIDATION_MAX) &&
+                v > (double)p->validation_max;
+    if (low || high) {
+        if (p->validation_error.len)
+            FAIL(c, "%.*s", CM_STR_ARG(p->validation_error));
+        else
+            FAIL(c, "value %.*s is %s than the limit %lld", CM_STR_ARG(value),
+                 low ? "less" : "more", (long long)(low ? p->validation_min : p->validation_max));
+    }
+    if (!before || !parse_number(c->a, *before, &old))
+        return;
+    if (p->validation_monotonic == API_VALIDATION_MONOTONIC_ORDER_INCREASING && v < old)
+        FAIL(c, "the value may only grow: it was %.*s", CM_STR_ARG(*before));
+    if (p->validation_monotonic == API_VALIDATION_MONOTONIC_ORDER_DECREASING && v > old)
+        FAIL(c, "the value may only shrink: it was %.*s", CM_STR_ARG(*before));
+}
+
+static bool is_option(const struct api_template_version_parameter *p, struct cm_str value)
+{
+    for (size_t i = 0; i < p->n_options; i++) {
+        if (cm_str_eq(p->options[i].value, value))
+            return true;
+    }
+    return false;
+}
+
+static void check_list(const struct check *c, struct cm_str value)
+{
+    const struct cm_json *list = NULL;
+    struct cm_err err;
+    if (cm_json_parse(c->a, value, NULL, &list, &err) != CM_OK ||
+        cm_json_type(list) != CM_JSON_ARRAY) {
+        FAIL(c, "the value must be a JSON list of strings, such as [\"a\",\"b\"]");
+        return;
+    }
+    for (size_t i = 0; i < cm_json_count(list); i++) {
+        struct cm_str item;
+        if (!cm_json_to_str(cm_json_at(list, i), &item))
+            FAIL(c, "element %zu of the list is not a string", i + 1);
+        else if (c->p->n_options && !is_option(c->p, item))
+            FAIL(c, "\"%.*s\" is not one of the options", CM_STR_ARG(item));
+    }
+}
+
+static void check_value(const struct check *c, struct cm_str value, const struct cm_str *before)
+{
+    const struct api_template_version_parameter *p = c->p;
+    const char *problem = NULL;
+    if (p->type == API_OPTION_TYPE_LIST_STRING) {
+        check_list(c, value);
+        return;
+    }
+    if (p->n_options && !is_option(p, value)) {
+        FAIL(c, "\"%.*s\" is not one of the options", CM_STR_ARG(value));
+        return;
+    }
+    if (p->type == API_OPTION_TYPE_NUMBER)
+        check_number(c, value, before);
+    else if (p->type == API_OPTION_TYPE_BOOL && !cm_str_eq_c(value, "true") &&
+             !cm_str_eq_c(value, "false"))
+        FAIL(c, "value \"%.*s\" must be true or false", CM_STR_ARG(value));
+    else if (p->validation_regex.len &&
+             !pattern_matches(cm_arena_cstr(c->a, p->validation_regex), value, &problem))
+        FAIL(c, "%s", p->validation_error.len ? cm_arena_cstr(c->a, p->validation_error) : problem);
+}
+
+static void resolve_one(const struct check *c, const struct parameter_resolve *in,
+                        struct api_workspace_build_parameter *out)
+{
+    const struct api_template_version_parameter *p = c->p;
+    const struct cm_str *given = find(in->given, p->name);
+    const struct cm_str *before = p->ephemeral ? NULL : find(in->previous, p->name);
+    out->name = p->name;
+    if (given && before && !p->mutable && !in->first_build && !cm_str_eq(*given, *before)) {
+        FAIL(c, "the parameter is immutable: its value \"%.*s\" cannot be changed",
+             CM_STR_ARG(*before));
+        out->value = *before;
+        return;
+    }
+    if (given)
+        out->value = *given;
+    else if (before)
+        out->value = *before;
+    else if (p->required) {
+        FAIL(c, "a value is required");
+        out->value = CM_STR("");
+        return;
+    } else
+        out->value = p->default_value;
+    /* A default that breaks the template's own rules is for the template's author to mend, not for
+     * this user. */
+    if (given)
+        check_value(c, out->value, before);
+}
+
+void parameters_resolve(struct cm_arena *a, const struct parameter_resolve *in,
+                        struct api_workspace_build_parameter **ret, size_t *ret_n,
+                        struct cm_violations *vs)
+{
+    *ret = CM_NEW_ARRAY(a, struct api_workspace_build_parameter, in->n_declared);
+    *ret_n = in->n_declared;
+    for (size_t i = 0; i < in->n_declared; i++) {
+        struct check c = {a, &in->declared[i], vs};
+        resolve_one(&c, in, &(*ret)[i]);
+    }
+}
