@@ -153,7 +153,7 @@ enum cm_code cm_db_batch_run(struct cm_db_batch *b, struct cm_db *db, struct cm_
         if (code != CM_OK)
             return code;
         out = run_once(db, b, err);
-        if (db->tx_depth || !(out == DB_STALE || (out == DB_LOST && b->read_only)))
+        if (db->tx_depth || !db_worth_repeating(out, b->read_only, err))
             break;
     }
     if (out != DB_DONE)

@@ -119,6 +119,11 @@ static enum db_outcome run_once(struct cm_db *db, struct cm_arena *a, const stru
     return db_take_result(p, st, res, a, ret, err) == CM_OK ? DB_DONE : DB_FAILED;
 }
 
+bool db_worth_repeating(enum db_outcome out, bool read_only, const struct cm_err *err)
+{
+    return out == DB_STALE || (out == DB_LOST && read_only && err->code != CM_TIMEOUT);
+}
+
 enum cm_code cm_db_run(struct cm_db *db, struct cm_arena *a, const struct cm_db_stmt *st,
                        const struct cm_db_args *args, struct cm_db_result *ret, struct cm_err *err)
 {
@@ -134,7 +139,7 @@ enum cm_code cm_db_run(struct cm_db *db, struct cm_arena *a, const struct cm_db_
         if (code != CM_OK)
             return code;
         out = run_once(db, a, st, args, &got, err);
-        if (db->tx_depth || !(out == DB_STALE || (out == DB_LOST && st->read_only)))
+        if (db->tx_depth || !db_worth_repeating(out, st->read_only, err))
             break;
     }
     if (out != DB_DONE)

@@ -1,5 +1,6 @@
 /* Errors and lost connections. */
 #include <setjmp.h>
+#include <signal.h>
 #include <stdarg.h>
 #include <stddef.h>
 #include <stdio.h>
@@ -64,6 +65,24 @@ static void a_slow_statement_times_out(void **state CM_UNUSED)
     struct cm_str text;
     assert_int_equal(t_sleep(hasty, a, 30, &text, &err), CM_TIMEOUT);
     assert_string_equal(cm_db_sqlstate(hasty), "57014");
+}
+
+/* A server that is stopped, not gone: its own timeout cannot fire, ours does. */
+static void a_frozen_server_times_out(void **state CM_UNUSED)
+{
+    CM_AUTO(cm_arena) a = cm_arena_new();
+    CM_AUTO(cm_db) hasty = NULL;
+    struct cm_err err;
+    int64_t pid = 0, v = 0;
+    struct cm_db_conf conf = {.conninfo = conninfo, .statement_timeout = 50 * CM_MSEC};
+    assert_int_equal(cm_db_open(&conf, &hasty, &err), CM_OK);
+    assert_int_equal(t_pid(hasty, a, &pid, &err), CM_OK);
+    assert_int_equal(kill((pid_t)pid, SIGSTOP), 0);
+    enum cm_code code = t_count(hasty, a, 1, &v, &err);
+    assert_int_equal(kill((pid_t)pid, SIGCONT), 0);
+    assert_int_equal(code, CM_TIMEOUT);
+    /* The next call has a connection of its own. */
+    assert_int_equal(t_count(hasty, a, 1, &v, &err), CM_OK);
 }
 
 static void reads_survive_a_lost_connection(void **state CM_UNUSED)
@@ -184,6 +203,7 @@ int main(void)
     const struct CMUnitTest tests[] = {
         cmocka_unit_test(what_the_server_refuses_has_a_code),
         cmocka_unit_test(a_slow_statement_times_out),
+        cmocka_unit_test(a_frozen_server_times_out),
         cmocka_unit_test(reads_survive_a_lost_connection),
         cmocka_unit_test(writes_survive_an_idle_connections_end),
         cmocka_unit_test(a_transaction_does_not_survive),
