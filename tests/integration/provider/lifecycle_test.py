@@ -2,6 +2,11 @@
 
 import hashlib
 import json
+import os
+import pathlib
+import shutil
+import subprocess
+import time
 import unittest
 import uuid
 
@@ -341,6 +346,67 @@ class LifecycleTest(ProviderTest):
         )
         self.apply()
         self.assertEqual(self.actions()["coder_script.s"][0], ["no-op"])
+
+
+class FaultTest(ProviderTest):
+    def providers(self):
+        """Processes that run the provider from this test's folder."""
+        found = []
+        for entry in pathlib.Path("/proc").iterdir():
+            try:
+                if entry.name.isdigit() and os.readlink(entry / "cwd") == str(self.work):
+                    if b"terraform-provider-coder" in (entry / "cmdline").read_bytes():
+                        found.append(int(entry.name))
+            except OSError:
+                pass
+        return found
+
+    def wait_for(self, condition, what):
+        deadline = time.monotonic() + 20
+        while not condition():
+            self.assertLess(time.monotonic(), deadline, what)
+            time.sleep(0.02)
+
+    def test_the_provider_does_not_outlive_a_killed_terraform(self):
+        started, gate = self.root / "started", self.root / "gate"
+        os.mkfifo(gate)
+        self.config(
+            """
+            resource "coder_agent" "a" {
+              os   = "linux"
+              arch = "amd64"
+            }
+            resource "terraform_data" "slow" {
+              input = coder_agent.a.id
+              provisioner "local-exec" {
+                command = "touch %s; cat %s"
+              }
+            }
+            resource "coder_env" "last" {
+              agent_id = terraform_data.slow.output
+              name     = "A"
+            }
+            """
+            % (started, gate)
+        )
+        terraform = subprocess.Popen(
+            ["terraform", "apply", "-auto-approve", "-input=false"],
+            cwd=self.work,
+            env=self.env,
+            stdin=subprocess.DEVNULL,
+            stdout=subprocess.DEVNULL,
+            stderr=subprocess.DEVNULL,
+        )
+        self.wait_for(started.exists, "the apply is under way")
+        self.assertEqual(len(self.providers()), 1)
+        terraform.kill()
+        terraform.wait()
+        self.wait_for(lambda: not self.providers(), "the provider is gone")
+        self.assertEqual(list((self.root / "tmp").glob("plugin-*")), [])
+        # Lets the command that terraform left behind end.
+        gate.write_bytes(b"")
+        shutil.rmtree(self.root / "tmp")
+        (self.root / "tmp").mkdir()
 
 
 TASK_ID = "5B1D6F0A-9C3E-4F0B-8A57-0123456789AB"
