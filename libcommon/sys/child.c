@@ -116,6 +116,8 @@ static const char *step_text(int step)
         return "make a session";
     case CM_CHILD_STEP_TTY:
         return "take the terminal";
+    case CM_CHILD_STEP_USER:
+        return "change the user of";
     case CM_CHILD_STEP_CWD:
         return "enter folder";
     case CM_CHILD_STEP_EXEC:

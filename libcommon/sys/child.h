@@ -34,6 +34,15 @@ struct cm_child_extra_fd {
 
 #define CM_CHILD_EXTRA_MAX 8
 
+/* Another user to run as, for which ours must be root. It has no supplementary groups, cannot gain
+ * privileges by running something (no_new_privs), and has no capability but, with low_ports, that
+ * of binding ports below 1024 (where we have it). */
+struct cm_child_user {
+    uid_t uid;
+    gid_t gid;
+    bool low_ports;
+};
+
 struct cm_child_spec {
     const char *const *argv;   /* required, NULL at the end */
     const char *program;       /* what to run; NULL: argv[0]. Without a slash it is looked up in the
@@ -47,8 +56,10 @@ struct cm_child_spec {
     bool same_group;      /* stay in our process group, e.g. to share the terminal's Ctrl-C */
     bool controlling_tty; /* descriptor 0 becomes the new session's terminal */
     bool die_with_parent; /* SIGKILL when the starting thread's process ends */
-    bool set_priority;    /* apply the two below; failing to is no error */
-    int nice;             /* absolute */
+    int die_signo;        /* with die_with_parent: this signal instead; 0: SIGKILL */
+    const struct cm_child_user *user; /* NULL: ours */
+    bool set_priority;                /* apply the two below; failing to is no error */
+    int nice;                         /* absolute */
     int oom_score_adj;
 };
 

@@ -17,6 +17,7 @@ enum cm_child_step {
     CM_CHILD_STEP_FDS = 1,
     CM_CHILD_STEP_SESSION,
     CM_CHILD_STEP_TTY,
+    CM_CHILD_STEP_USER,
     CM_CHILD_STEP_CWD,
     CM_CHILD_STEP_EXEC,
 };

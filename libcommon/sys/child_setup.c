@@ -4,11 +4,13 @@
 
 #include <errno.h>
 #include <fcntl.h>
+#include <linux/capability.h>
 #include <signal.h>
 #include <stdio.h>
 #include <sys/ioctl.h>
 #include <sys/prctl.h>
 #include <sys/resource.h>
+#include <sys/syscall.h>
 #include <unistd.h>
 
 #include "sys/fd.h"
@@ -99,6 +101,32 @@ static bool place_fds(const struct cm_child_plan *plan, int *report, int *keep, 
     return true;
 }
 
+/* Keeps that one capability through the change of user and, as an ambient one, through exec. Not
+ * having it to give is no error: what is missing shows when a port is bound. */
+static void keep_low_ports(void)
+{
+    struct __user_cap_header_struct head = {.version = _LINUX_CAPABILITY_VERSION_3};
+    struct __user_cap_data_struct data[2] = {{0}};
+    data[0].effective = data[0].permitted = data[0].inheritable = 1u << CAP_NET_BIND_SERVICE;
+    if (syscall(SYS_capset, &head, data) == 0)
+        prctl(PR_CAP_AMBIENT, PR_CAP_AMBIENT_RAISE, CAP_NET_BIND_SERVICE, 0, 0);
+}
+
+/* By system calls, since glibc's own functions would look for other threads, of which there are
+ * none after fork. */
+static bool change_user(const struct cm_child_user *u)
+{
+    prctl(PR_SET_NO_NEW_PRIVS, 1, 0, 0, 0);
+    if (u->low_ports)
+        prctl(PR_SET_KEEPCAPS, 1, 0, 0, 0);
+    if (syscall(SYS_setgroups, 0, NULL) < 0 || syscall(SYS_setresgid, u->gid, u->gid, u->gid) < 0 ||
+        syscall(SYS_setresuid, u->uid, u->uid, u->uid) < 0)
+        return false;
+    if (u->low_ports)
+        keep_low_ports();
+    return true;
+}
+
 void cm_child_become(const struct cm_child_plan *plan)
 {
     const struct cm_child_spec *spec = plan->spec;
@@ -107,11 +135,6 @@ void cm_child_become(const struct cm_child_plan *plan)
     size_t keep_count = 0;
 
     reset_signals();
-    if (spec->die_with_parent) {
-        prctl(PR_SET_PDEATHSIG, SIGKILL);
-        if (getppid() != plan->parent)
-            _exit(127);
-    }
     if (!place_fds(plan, &report, keep, &keep_count))
         give_up(plan, report, CM_CHILD_STEP_FDS);
     cm_fd_close_from(3, keep, keep_count);
@@ -124,10 +147,18 @@ void cm_child_become(const struct cm_child_plan *plan)
     }
     if (spec->controlling_tty && ioctl(0, TIOCSCTTY, 0) < 0)
         give_up(plan, report, CM_CHILD_STEP_TTY);
-    if (spec->cwd && chdir(spec->cwd) < 0)
-        give_up(plan, report, CM_CHILD_STEP_CWD);
     if (spec->set_priority)
         set_priority(spec);
+    if (spec->user && !change_user(spec->user))
+        give_up(plan, report, CM_CHILD_STEP_USER);
+    /* Changing the user would clear it. */
+    if (spec->die_with_parent) {
+        prctl(PR_SET_PDEATHSIG, spec->die_signo ? spec->die_signo : SIGKILL);
+        if (getppid() != plan->parent)
+            _exit(127);
+    }
+    if (spec->cwd && chdir(spec->cwd) < 0)
+        give_up(plan, report, CM_CHILD_STEP_CWD);
 
     /* As execvp does: what is there but may not be run beats what is not there. */
     int worst = ENOENT;

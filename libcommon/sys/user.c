@@ -8,14 +8,15 @@
 
 #define PASSWD_LINE_MAX ((size_t)16 * 1024)
 
-static enum cm_code find_in(struct cm_arena *a, FILE *f, uid_t uid, struct cm_user *ret,
-                            struct cm_err *err)
+/* name NULL: by uid. */
+static enum cm_code find_in(struct cm_arena *a, FILE *f, const char *name, uid_t uid,
+                            struct cm_user *ret, struct cm_err *err)
 {
     struct passwd entry, *got;
     char *buf = cm_arena_alloc(a, PASSWD_LINE_MAX);
     int e;
     while ((e = fgetpwent_r(f, &entry, buf, PASSWD_LINE_MAX, &got)) == 0 || e == ERANGE) {
-        if (e == ERANGE || got->pw_uid != uid)
+        if (e == ERANGE || (name ? strcmp(got->pw_name, name) != 0 : got->pw_uid != uid))
             continue;
         *ret = (struct cm_user){
             .uid = got->pw_uid,
@@ -26,18 +27,32 @@ static enum cm_code find_in(struct cm_arena *a, FILE *f, uid_t uid, struct cm_us
         };
         return CM_OK;
     }
+    if (name)
+        return cm_err_set(err, CM_NOT_FOUND, "there is no user %s", name);
     return cm_err_set(err, CM_NOT_FOUND, "no user has id %u", (unsigned)uid);
+}
+
+static enum cm_code find_in_file(struct cm_arena *a, const char *path, const char *name, uid_t uid,
+                                 struct cm_user *ret, struct cm_err *err)
+{
+    FILE *f = fopen(path, "re");
+    if (!f)
+        return cm_err_errno(err, CM_NOT_FOUND, "open %s", path);
+    enum cm_code code = find_in(a, f, name, uid, ret, err);
+    fclose(f);
+    return code;
 }
 
 enum cm_code cm_user_in_file(struct cm_arena *a, const char *path, uid_t uid, struct cm_user *ret,
                              struct cm_err *err)
 {
-    FILE *f = fopen(path, "re");
-    if (!f)
-        return cm_err_errno(err, CM_NOT_FOUND, "open %s", path);
-    enum cm_code code = find_in(a, f, uid, ret, err);
-    fclose(f);
-    return code;
+    return find_in_file(a, path, NULL, uid, ret, err);
+}
+
+enum cm_code cm_user_by_name(struct cm_arena *a, const char *name, struct cm_user *ret,
+                             struct cm_err *err)
+{
+    return find_in_file(a, "/etc/passwd", name, 0, ret, err);
 }
 
 static enum cm_code ask_getent(struct cm_arena *a, uid_t uid, struct cm_user *ret,
@@ -58,7 +73,7 @@ static enum cm_code ask_getent(struct cm_arena *a, uid_t uid, struct cm_user *re
     FILE *f = fmemopen(out.ptr, out.len, "r");
     if (!f)
         return cm_err_errno(err, CM_IO, "read what getent said");
-    code = find_in(a, f, uid, ret, err);
+    code = find_in(a, f, NULL, uid, ret, err);
     fclose(f);
     return code;
 }

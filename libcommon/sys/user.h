@@ -19,3 +19,6 @@ CM_MUST_USE enum cm_code cm_user_by_uid(struct cm_arena *a, uid_t uid, struct cm
 /* The same with the entries of this file only, e.g. in tests. */
 CM_MUST_USE enum cm_code cm_user_in_file(struct cm_arena *a, const char *path, uid_t uid,
                                          struct cm_user *ret, struct cm_err *err);
+/* By name, local users only (/etc/passwd): accounts of services. CM_NOT_FOUND. */
+CM_MUST_USE enum cm_code cm_user_by_name(struct cm_arena *a, const char *name, struct cm_user *ret,
+                                         struct cm_err *err);

@@ -11,6 +11,7 @@
 #include <signal.h>
 #include <stdlib.h>
 #include <sys/stat.h>
+#include <sys/wait.h>
 #include <unistd.h>
 
 #include "sys/child.h"
@@ -262,6 +263,71 @@ static void priority_is_applied(void **state)
     assert_string_equal(out.ptr, "500\n7\n");
 }
 
+static void another_user_has_nothing_but_low_ports(void **state)
+{
+    (void)state;
+    if (geteuid() != 0)
+        skip();
+    const char *argv[] = {
+        "sh", "-c",
+        "id -u; id -G; sed -n 's/^CapEff:\\t*//p; s/^NoNewPrivs:\\t*//p' /proc/self/status", NULL};
+    static const struct {
+        bool low_ports;
+        const char *out;
+    } rows[] = {
+        {false, "65534\n65534\n0000000000000000\n1\n"},
+        {true, "65534\n65534\n0000000000000400\n1\n"},
+    };
+    for (size_t i = 0; i < CM_COUNT_OF(rows); i++) {
+        const struct cm_child_user nobody = {65534, 65534, rows[i].low_ports};
+        struct cm_child_spec spec = {.argv = argv, .user = &nobody};
+        CM_AUTOBUF struct cm_buf out = CM_BUF_INIT(256);
+        struct cm_err err;
+        assert_int_equal(cm_child_run(&spec, CM_STR_NONE, &out, NULL, PATIENCE, NULL, NULL, &err),
+                         CM_OK);
+        assert_string_equal(cm_buf_view(&out).ptr, rows[i].out);
+    }
+}
+
+/* A process in between starts the child and is killed; the child says which signal reached it. */
+static void child_gets_its_signal_when_the_parent_dies(void **state)
+{
+    (void)state;
+    static const struct cm_child_user nobody = {65534, 65534, false};
+    for (int as_user = 0; as_user < (geteuid() == 0 ? 2 : 1); as_user++) {
+        int p[2];
+        struct cm_err err;
+        assert_int_equal(cm_fd_pipe(p, &err), CM_OK);
+        pid_t between = fork();
+        if (between == 0) {
+            const char *argv[] = {
+                "sh", "-c", "trap 'kill $!; echo got-int; exit' INT; echo up; sleep 60 & wait",
+                NULL};
+            struct cm_child_spec spec = {.argv = argv,
+                                         .die_with_parent = true,
+                                         .die_signo = SIGINT,
+                                         .user = as_user ? &nobody : NULL,
+                                         .std = {[1] = {CM_CHILD_FD, p[1]}}};
+            struct cm_child *c = NULL;
+            if (cm_child_start(&spec, &c, &err) != CM_OK)
+                _exit(1);
+            for (;;)
+                pause();
+        }
+        close(p[1]);
+        char text[16] = "";
+        assert_true(cm_fd_wait(p[0], POLLIN, PATIENCE));
+        assert_int_equal(read(p[0], text, 3), 3);
+        assert_memory_equal(text, "up\n", 3);
+        kill(between, SIGKILL);
+        waitpid(between, NULL, 0);
+        assert_true(cm_fd_wait(p[0], POLLIN, PATIENCE));
+        assert_int_equal(read(p[0], text, 8), 8);
+        assert_memory_equal(text, "got-int\n", 8);
+        close(p[0]);
+    }
+}
+
 static void signals_have_names(void **state)
 {
     (void)state;
@@ -283,6 +349,9 @@ static void users_are_found_in_files(void **state)
     assert_string_equal(u.home, "/root");
     assert_int_equal(cm_user_in_file(a, "/etc/passwd", 4242424, &u, &err), CM_NOT_FOUND);
     assert_int_equal(cm_user_by_uid(a, 4242424, &u, &err), CM_NOT_FOUND);
+    assert_int_equal(cm_user_by_name(a, "nobody", &u, &err), CM_OK);
+    assert_int_equal(u.uid, 65534);
+    assert_int_equal(cm_user_by_name(a, "no-such-user", &u, &err), CM_NOT_FOUND);
 }
 
 int main(void)
@@ -300,6 +369,8 @@ int main(void)
         cmocka_unit_test(run_survives_a_child_that_does_not_read),
         cmocka_unit_test(pty_becomes_the_childs_terminal),
         cmocka_unit_test(priority_is_applied),
+        cmocka_unit_test(another_user_has_nothing_but_low_ports),
+        cmocka_unit_test(child_gets_its_signal_when_the_parent_dies),
         cmocka_unit_test(signals_have_names),
         cmocka_unit_test(users_are_found_in_files),
     };
