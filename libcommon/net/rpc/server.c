@@ -16,10 +16,20 @@ static struct cm_str pipe_key(const uint32_t *id)
     return cm_str_n(id, sizeof(*id));
 }
 
-static void work_receive(struct rpc_work *w)
+/* nng lets go of a context at the end of the call, when the operation may be over and done with on
+ * another thread; its socket must not be closed meanwhile. */
+static void nng_enter(struct rpc_work *w, void (*op)(nng_ctx ctx, nng_aio *aio))
 {
-    w->state = WORK_RECEIVING;
-    nng_ctx_recv(w->ctx, w->aio);
+    struct cm_rpc_server *s = w->server;
+    nng_ctx ctx = w->ctx;
+    pthread_mutex_lock(&s->lock);
+    s->n_inside++;
+    pthread_mutex_unlock(&s->lock);
+    op(ctx, w->aio);
+    pthread_mutex_lock(&s->lock);
+    s->n_inside--;
+    pthread_cond_broadcast(&s->idle);
+    pthread_mutex_unlock(&s->lock);
 }
 
 static void work_close(struct rpc_work *w)
@@ -29,6 +39,21 @@ static void work_close(struct rpc_work *w)
     w->closed = true;
     pthread_cond_broadcast(&s->idle);
     pthread_mutex_unlock(&s->lock);
+}
+
+/* Waits for a request, unless the server stops. */
+static void work_receive(struct rpc_work *w)
+{
+    struct cm_rpc_server *s = w->server;
+    pthread_mutex_lock(&s->lock);
+    bool stopping = s->stopping;
+    if (!stopping)
+        w->state = WORK_RECEIVING;
+    pthread_mutex_unlock(&s->lock);
+    if (stopping)
+        work_close(w);
+    else
+        nng_enter(w, nng_ctx_recv);
 }
 
 /* The reply is out, or was lost with its connection. */
@@ -44,41 +69,47 @@ static void work_next(struct rpc_work *w)
         p->last_seen = cm_monotonic_now();
     }
     s->n_running--;
-    bool stopping = s->stopping;
     pthread_mutex_unlock(&s->lock);
-    if (stopping)
-        work_close(w);
-    else
-        work_receive(w);
+    work_receive(w);
+}
+
+/* Under the lock. False: too many of this connection. */
+static bool note_request(struct rpc_work *w)
+{
+    struct cm_rpc_server *s = w->server;
+    struct rpc_pipe *p = cm_map_get(s->pipes, pipe_key(&w->pipe));
+    w->state = WORK_RUNNING;
+    w->is_unix = p && p->is_unix;
+    w->address[0] = '\0';
+    s->requests++;
+    s->n_running++;
+    if (!p)
+        return true;
+    memcpy(w->address, p->address, sizeof(w->address));
+    p->last_seen = w->arrived;
+    return ++p->unanswered <= s->cfg.per_pipe_max;
 }
 
 static void take_request(struct rpc_work *w)
 {
     struct cm_rpc_server *s = w->server;
+    struct cm_err err;
     w->msg = nng_aio_get_msg(w->aio);
     w->pipe = (uint32_t)nng_pipe_id(nng_msg_get_pipe(w->msg));
     w->arrived = cm_monotonic_now();
-    w->state = WORK_RUNNING;
-    unsigned max = s->cfg.per_pipe_max;
-    bool too_many = false;
-    pthread_mutex_lock(&s->lock);
-    struct rpc_pipe *p = cm_map_get(s->pipes, pipe_key(&w->pipe));
-    w->is_unix = p && p->is_unix;
-    w->address[0] = '\0';
-    if (p) {
-        memcpy(w->address, p->address, sizeof(w->address));
-        p->last_seen = w->arrived;
-        too_many = ++p->unanswered > max;
-    }
-    s->requests++;
-    s->n_running++;
-    pthread_mutex_unlock(&s->lock);
-    struct cm_err err;
     w->task = (struct cm_task){.work = rpc_work_task};
-    if (too_many)
+    pthread_mutex_lock(&s->lock);
+    bool aborting = s->aborting;
+    bool ok = aborting || note_request(w);
+    pthread_mutex_unlock(&s->lock);
+    if (aborting) {
+        rpc_request_done(w);
+        work_close(w);
+    } else if (!ok) {
         rpc_reply_early(w, CM_RATE_LIMITED, "too many requests of this connection are unanswered");
-    else if (cm_pool_submit(s->cfg.pool, &w->task, &err) != CM_OK)
+    } else if (cm_pool_submit(s->cfg.pool, &w->task, &err) != CM_OK) {
         rpc_reply_early(w, CM_UNAVAILABLE, err.text);
+    }
 }
 
 static void on_aio(void *arg)
@@ -110,9 +141,12 @@ static void on_aio(void *arg)
 
 void rpc_work_send(struct rpc_work *w, nng_msg *msg)
 {
+    struct cm_rpc_server *s = w->server;
+    pthread_mutex_lock(&s->lock);
     w->state = WORK_SENDING;
+    pthread_mutex_unlock(&s->lock);
     nng_aio_set_msg(w->aio, msg);
-    nng_ctx_send(w->ctx, w->aio);
+    nng_enter(w, nng_ctx_send);
 }
 
 static void work_free(struct rpc_work *w)
@@ -139,10 +173,17 @@ static enum cm_code work_start(struct cm_rpc_server *s, struct cm_err *err)
         return cm_rpc_nng_err(err, rv, "open a context of the RPC socket");
     }
     pthread_mutex_lock(&s->lock);
-    cm_list_push(&s->works, &w->link);
-    s->n_works++;
+    bool stopping = s->stopping;
+    if (!stopping) {
+        w->state = WORK_RECEIVING;
+        cm_list_push(&s->works, &w->link);
+        s->n_works++;
+    }
     pthread_mutex_unlock(&s->lock);
-    work_receive(w);
+    if (stopping)
+        work_free(w);
+    else
+        nng_enter(w, nng_ctx_recv);
     return CM_OK;
 }
 
@@ -382,26 +423,39 @@ void cm_rpc_server_drain(struct cm_rpc_server *s)
     rpc_park_wake_all(s, 0, CM_RPC_DEADLINE);
 }
 
-/* All contexts come to rest: those that wait for a request when the socket closes, running ones
- * with their reply. */
-static void wait_until_idle(struct cm_rpc_server *s)
+static bool at_rest(struct cm_rpc_server *s)
 {
-    pthread_mutex_lock(&s->lock);
+    if (s->n_inside)
+        return false;
     CM_LIST_EACH(l, &s->works)
     {
-        struct rpc_work *w = cm_container_of(l, struct rpc_work, link);
-        while (!w->closed) {
-            /* Without the timer nobody else looks after what the pool had no room for. */
-            struct timespec until;
-            clock_gettime(CLOCK_REALTIME, &until);
-            until.tv_sec += 1;
-            pthread_cond_timedwait(&s->idle, &s->lock, &until);
-            pthread_mutex_unlock(&s->lock);
-            rpc_park_resubmit(s);
-            pthread_mutex_lock(&s->lock);
-        }
+        const struct rpc_work *w = cm_container_of(l, struct rpc_work, link);
+        if (!w->closed && w->state != WORK_RECEIVING)
+            return false;
     }
+    return true;
+}
+
+/* Whatever is in work is answered, and each context that receives takes one more request at most.
+ * Then no thread is inside nng any more, which must be so before its socket is closed: a send that
+ * comes too late finds its locks gone. */
+static void come_to_rest(struct cm_rpc_server *s)
+{
+    pthread_mutex_lock(&s->lock);
+    while (!at_rest(s)) {
+        /* Without the timer nobody else looks after what the pool had no room for. */
+        struct timespec until;
+        clock_gettime(CLOCK_REALTIME, &until);
+        until.tv_sec += 1;
+        pthread_cond_timedwait(&s->idle, &s->lock, &until);
+        pthread_mutex_unlock(&s->lock);
+        rpc_park_resubmit(s);
+        pthread_mutex_lock(&s->lock);
+    }
+    s->aborting = true;
     pthread_mutex_unlock(&s->lock);
+    CM_LIST_EACH(l, &s->works)
+    nng_aio_stop(cm_container_of(l, struct rpc_work, link)->aio);
 }
 
 void cm_rpc_server_free(struct cm_rpc_server *s)
@@ -414,10 +468,10 @@ void cm_rpc_server_free(struct cm_rpc_server *s)
     cm_timer_done(&s->sweep);
     cm_timer_done(&s->tick);
     rpc_park_wake_all(s, 0, CM_RPC_DEADLINE);
+    come_to_rest(s);
     rpc_unix_free(s->unix_socket);
     if (s->has_sock)
         nng_close(s->sock);
-    wait_until_idle(s);
     for (struct cm_link *l; (l = cm_list_pop(&s->works));) {
         struct rpc_work *w = cm_container_of(l, struct rpc_work, link);
         w->has_ctx = false; /* closed with the socket */

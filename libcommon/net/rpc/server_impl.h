@@ -100,10 +100,13 @@ struct cm_rpc_server {
     struct cm_map *tokens; /* 8 bytes -> parked struct rpc_work */
     struct cm_link parked, due;
     uint64_t next_token;
-    bool draining, stopping;
+    bool draining;             /* nothing parks any more */
+    bool stopping;             /* no context receives again */
+    bool aborting;             /* and those that did are taken back */
     struct cm_link handshakes; /* oldest first */
     unsigned n_handshakes;
     struct cm_map *failures; /* address -> count of refused Hellos since the last sweep */
+    unsigned n_inside;       /* threads that are in a call of nng for a context */
     uint64_t requests, refused;
 };
 

@@ -6,6 +6,7 @@
 #include <netinet/in.h>
 #include <poll.h>
 #include <pthread.h>
+#include <sched.h>
 #include <setjmp.h>
 #include <stdarg.h>
 #include <stdio.h>
@@ -33,6 +34,7 @@ struct front_fixture {
     struct cm_watch watch;
     pthread_t thread;
     int stop[2];
+    unsigned watching;
     struct wire wires[PAIRS];
     size_t n_wires;
     pthread_mutex_t lock; /* guards the wires' contents */
@@ -128,6 +130,7 @@ static void watch(void *arg)
 {
     struct front_fixture *f = arg;
     cm_watch_start(&f->watch, f->server->loop, f->inner, false, on_accept, f);
+    __atomic_store_n(&f->watching, 1, __ATOMIC_SEQ_CST);
 }
 
 /* The wire. */
@@ -199,6 +202,8 @@ struct front_fixture *front_start(struct rpc_server_fixture *server, uint16_t po
     pthread_mutex_init(&f->lock, NULL);
     assert_int_equal(pipe(f->stop), 0);
     cm_loop_post(server->loop, watch, f);
+    while (!__atomic_load_n(&f->watching, __ATOMIC_SEQ_CST))
+        sched_yield();
     assert_int_equal(pthread_create(&f->thread, NULL, wire_main, f), 0);
     return f;
 }
