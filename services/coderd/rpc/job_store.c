@@ -40,9 +40,8 @@ static enum cm_code store_app(struct sink *s, struct cm_uuid agent_id,
     static const char *const open_in[] = {"slim-window", "tab", NULL};
     const Coder__Provisioner__V1__Healthcheck *hc = app->healthcheck;
     bool checked = hc && hc->url && hc->url[0];
-    struct cm_uuid id;
-    if (!app->has_id || !cm_rpc_get_uuid(app->id, &id))
-        id = cm_uuid_random();
+    /* Ids are the row's own: a resource that a template keeps comes again with each build. */
+    struct cm_uuid id = cm_uuid_random();
     struct store_app_insert_args row = {
         .id = id,
         .agent_id = agent_id,
@@ -136,10 +135,8 @@ static enum cm_code store_agent(struct sink *s, struct cm_uuid resource_id,
 {
     static const char *const behaviours[] = {"non-blocking", "blocking", NULL};
     static const char *const key_scopes[] = {"all", "no_user_data", NULL};
-    struct cm_uuid id;
+    struct cm_uuid id = cm_uuid_random();
     uint8_t hash[32];
-    if (!ag->has_id || !cm_rpc_get_uuid(ag->id, &id))
-        id = cm_uuid_random();
     bool has_token = ag->token && ag->token[0];
     if (has_token)
         auth_sha256(cm_str(ag->token), hash);

@@ -1131,7 +1131,7 @@ CREATE INDEX workspace_agent_stats_agent_id_idx ON public.workspace_agent_stats 
 
 CREATE INDEX workspace_agent_stats_created_at_idx ON public.workspace_agent_stats USING btree (created_at);
 
-CREATE UNIQUE INDEX workspace_agents_hashed_token_key ON public.workspace_agents USING btree (hashed_token) WHERE (hashed_token <> '\x'::bytea);
+CREATE INDEX workspace_agents_hashed_token_idx ON public.workspace_agents USING btree (hashed_token) WHERE (hashed_token <> '\x'::bytea);
 
 CREATE INDEX workspace_agents_instance_id_idx ON public.workspace_agents USING btree (instance_id) WHERE (instance_id <> ''::text);
 

@@ -193,7 +193,8 @@ CREATE TABLE workspace_agents (
     updated_at timestamptz NOT NULL DEFAULT now()
 ) WITH (fillfactor = 70);
 COMMENT ON COLUMN workspace_agents.hashed_token IS 'SHA-256 of the token; empty when the agent signs in by instance_id.';
-CREATE UNIQUE INDEX workspace_agents_hashed_token_key ON workspace_agents (hashed_token) WHERE hashed_token <> '';
+-- Not unique: an agent that its template keeps has the same token in every build.
+CREATE INDEX workspace_agents_hashed_token_idx ON workspace_agents (hashed_token) WHERE hashed_token <> '';
 CREATE INDEX workspace_agents_instance_id_idx ON workspace_agents (instance_id) WHERE instance_id <> '';
 CREATE INDEX workspace_agents_resource_id_idx ON workspace_agents (resource_id);
 CREATE INDEX workspace_agents_parent_id_idx ON workspace_agents (parent_id) WHERE parent_id IS NOT NULL;
