@@ -23,6 +23,7 @@
 #include "store/organizations.h"
 #include "store/workspaces.h"
 #include "store/site.h"
+#include "sys/fd.h"
 
 #define QUEUE_MAX 4096
 
@@ -245,12 +246,24 @@ static void on_signal(void *ctx, int signo)
     cm_loop_stop(app->loops[0]);
 }
 
+/* Tells whoever started us, by the descriptor that it gave us. */
+static void say_ready(const struct coderd *app)
+{
+    /* 0 to 2 are ours. */
+    CM_AUTOFD int fd = app->opt->ready_fd > 2 ? (int)app->opt->ready_fd : -1;
+    struct cm_err err;
+    CM_AUTOFREE char *line = cm_xasprintf("%s\n", app->access_url);
+    CM_INFO("ready", CM_F_CSTR(url, app->access_url));
+    if (fd >= 0 && cm_fd_write_all(fd, line, strlen(line), &err) != CM_OK)
+        CM_WARN("cannot say that requests are answered", CM_F_ERR(&err));
+}
+
 void app_run(struct coderd *app)
 {
     struct cm_sigwatch term = {0}, intr = {0};
     cm_sigwatch_start(&term, app->loops[0], SIGTERM, on_signal, app);
     cm_sigwatch_start(&intr, app->loops[0], SIGINT, on_signal, app);
-    CM_INFO("ready", CM_F_CSTR(url, app->access_url));
+    say_ready(app);
     cm_loop_run(app->loops[0]);
     cm_sigwatch_stop(&term);
     cm_sigwatch_stop(&intr);

@@ -27,10 +27,10 @@ int main(int argc, char **argv)
 {
     cm_loop_global_init();
     signal(SIGPIPE, SIG_IGN);
-    CM_AUTO(cm_arena) arena = cm_arena_new();
+    CM_AUTO(cm_conf) conf = NULL;
     struct coderd_options opt = {0};
     struct cm_err err;
-    if (options_load(arena, argc, argv, &opt, &err) != CM_OK) {
+    if (options_load(argc, argv, &opt, &conf, &err) != CM_OK) {
         if (err.code == CM_CANCELED)
             return 0;
         fprintf(stderr, "coderd: %s\n", err.text);

@@ -1,84 +1,126 @@
-/* Options of coderd: one row each. Names, environment and defaults are the reference's where the
+/* Options of coderd: one row each, for coderd itself and for "coder server", which takes the same
+ * and passes them on. Names, environment, YAML paths and defaults are the reference's where the
  * option exists there (api-behaviour reference, section 6). */
 #pragma once
 
-#include "base/arena.h"
-#include "base/err.h"
-#include "base/time.h"
+#include "conf/conf.h"
 
-/* OPT(type, member, "flag", default, help): STR, INT, BOOL, DUR */
+/* OPT(type, member, more): a type of enum cm_opt_type without its prefix, the struct's member, and
+ * other members of struct cm_opt. */
 #define CODERD_OPTIONS(OPT)                                                                        \
-    OPT(STR, http_address, "http-address", "127.0.0.1:3000",                                       \
-        "Address of the plain HTTP listener. Empty: none.")                                        \
-    OPT(BOOL, tls_enable, "tls-enable", "false", "Whether to serve HTTPS.")                        \
-    OPT(STR, tls_address, "tls-address", "127.0.0.1:3443", "Address of the HTTPS listener.")       \
-    OPT(STR, tls_cert_file, "tls-cert-file", "", "PEM file with the certificate and its chain.")   \
-    OPT(STR, tls_key_file, "tls-key-file", "", "PEM file with the private key.")                   \
-    OPT(STR, tls_min_version, "tls-min-version", "tls12",                                          \
-        "Oldest TLS version accepted: tls12 or tls13.")                                            \
-    OPT(STR, access_url, "access-url", "",                                                         \
-        "URL that users and agents use to reach the deployment.")                                  \
-    OPT(STR, wildcard_access_url, "wildcard-access-url", "",                                       \
-        "Host of applications, as *.example.com.")                                                 \
-    OPT(STR, pg_connection_url, "postgres-url", "", "URL of the PostgreSQL database.")             \
-    OPT(STR, cache_dir, "cache-dir", "", "Folder for files that can be made again.")               \
-    OPT(STR, bin_dir, "bin-dir", "",                                                               \
-        "Folder with the programs offered for download. Default: beside this program.")            \
-    OPT(STR, provisioner_socket, "provisioner-socket", "",                                         \
-        "Unix socket for provisioners of this host.")                                              \
-    OPT(STR, provisioner_daemon_psk, "provisioner-daemon-psk", "",                                 \
-        "Pre-shared key of external provisioners; at least 22 characters.")                        \
-    OPT(BOOL, disable_rate_limits, "dangerous-disable-rate-limits", "false",                       \
-        "Turn rate limits off.")                                                                   \
-    OPT(DUR, session_duration, "session-duration", "24h",                                          \
-        "How long a browser session lasts unused.")                                                \
-    OPT(DUR, default_token_lifetime, "default-token-lifetime", "168h",                             \
-        "Lifetime of tokens that ask for none.")                                                   \
-    OPT(DUR, max_token_lifetime, "max-token-lifetime", "876600h", "Longest lifetime of a token.")  \
-    OPT(DUR, max_admin_token_lifetime, "max-admin-token-lifetime", "168h", "The same for owners.") \
-    OPT(BOOL, disable_session_expiry_refresh, "disable-session-expiry-refresh", "false",           \
-        "Sessions end when they end, used or not.")                                                \
-    OPT(BOOL, disable_password_auth, "disable-password-auth", "false",                             \
-        "Nobody signs in with a password.")                                                        \
-    OPT(BOOL, secure_auth_cookie, "secure-auth-cookie", "false",                                   \
-        "Send the session cookie over HTTPS only.")                                                \
-    OPT(STR, proxy_trusted_origins, "proxy-trusted-origins", "",                                   \
-        "Addresses of proxies whose X-Forwarded-For is believed, separated by commas.")            \
-    OPT(STR, ssh_hostname_prefix, "ssh-hostname-prefix", "coder.",                                 \
-        "Prefix of workspace hosts in ssh.")                                                       \
-    OPT(STR, workspace_hostname_suffix, "workspace-hostname-suffix", "coder",                      \
-        "Suffix of workspace hosts in ssh.")                                                       \
-    OPT(BOOL, allow_workspace_renames, "allow-workspace-renames", "false",                         \
-        "Workspaces may be renamed.")                                                              \
-    OPT(BOOL, enable_terraform_debug_mode, "enable-terraform-debug-mode", "false",                 \
-        "Owners may ask for terraform's own log.")                                                 \
-    OPT(DUR, job_hang_detector_interval, "job-hang-detector-interval", "1m",                       \
-        "How often hung jobs are looked for.")                                                     \
-    OPT(DUR, job_lease, "provisioner-job-lease", "5m",                                             \
-        "How long a job is its daemon's without news from it.")                                    \
-    OPT(INT, loops, "loops", "0", "Event loop threads; 0: one for each two cores.")                \
-    OPT(INT, db_workers, "db-workers", "8",                                                        \
-        "Threads that run handlers and SQL; also the size of the connection pool.")                \
-    OPT(INT, max_connections, "max-connections", "20000",                                          \
-        "Open connections beyond which new ones are turned away.")                                 \
-    OPT(STR, log_level, "log-level", "info", "debug, info, warn or error.")                        \
-    OPT(BOOL, log_json, "log-json", "false", "Log lines as JSON.")
+    OPT(STR, http_address, .flag = "http-address", .env = "=", .def = "127.0.0.1:3000",            \
+        .yaml = "networking.http.httpAddress", .value = "host:port", .group = "NETWORKING",        \
+        .help = "Address of the plain HTTP listener. Empty: none.")                                \
+    OPT(BOOL, tls_enable, .flag = "tls-enable", .env = "=", .yaml = "networking.tls.enable",       \
+        .group = "NETWORKING", .help = "Whether to serve HTTPS.")                                  \
+    OPT(STR, tls_address, .flag = "tls-address", .env = "=", .def = "127.0.0.1:3443",              \
+        .yaml = "networking.tls.address", .value = "host:port", .group = "NETWORKING",             \
+        .help = "Address of the HTTPS listener.")                                                  \
+    OPT(STR, tls_cert_file, .flag = "tls-cert-file", .env = "=",                                   \
+        .yaml = "networking.tls.certFiles", .value = "file", .group = "NETWORKING",                \
+        .help = "PEM file with the certificate and its chain.")                                    \
+    OPT(STR, tls_key_file, .flag = "tls-key-file", .env = "=", .yaml = "networking.tls.keyFiles",  \
+        .value = "file", .group = "NETWORKING", .help = "PEM file with the private key.")          \
+    OPT(STR, tls_min_version, .flag = "tls-min-version", .env = "=", .def = "tls12",               \
+        .yaml = "networking.tls.minVersion", .group = "NETWORKING",                                \
+        .help = "Oldest TLS version accepted: tls12 or tls13.")                                    \
+    OPT(STR, access_url, .flag = "access-url", .env = "=", .yaml = "networking.accessURL",         \
+        .value = "url", .group = "NETWORKING",                                                     \
+        .help = "URL that users and agents use to reach the deployment.")                          \
+    OPT(STR, wildcard_access_url, .flag = "wildcard-access-url", .env = "=",                       \
+        .yaml = "networking.wildcardAccessURL", .group = "NETWORKING",                             \
+        .help = "Host of applications, as *.example.com.")                                         \
+    OPT(STR, proxy_trusted_origins, .flag = "proxy-trusted-origins", .env = "=",                   \
+        .yaml = "networking.proxyTrustedOrigins", .group = "NETWORKING",                           \
+        .help = "Addresses of proxies whose X-Forwarded-For is believed, separated by commas.")    \
+    OPT(INT, max_connections, .flag = "max-connections", .env = "=", .def = "20000",               \
+        .group = "NETWORKING", .help = "Open connections beyond which new ones are turned away.")  \
+    OPT(STR, pg_connection_url, .flag = "postgres-url", .env = "CODER_PG_CONNECTION_URL",          \
+        .value = "url", .flags = CM_OPT_SECRET, .group = "STORAGE",                                \
+        .help = "URL of the PostgreSQL database.")                                                 \
+    OPT(STR, cache_dir, .flag = "cache-dir", .env = "CODER_CACHE_DIRECTORY", .yaml = "cacheDir",   \
+        .value = "dir", .group = "STORAGE", .help = "Folder for files that can be made again.")    \
+    OPT(STR, bin_dir, .flag = "bin-dir", .env = "=", .value = "dir", .group = "STORAGE",           \
+        .help = "Folder with the programs offered for download. Default: beside this program.")    \
+    OPT(INT, db_workers, .flag = "db-workers", .env = "=", .def = "8", .group = "STORAGE",         \
+        .help = "Threads that run handlers and SQL; also the size of the connection pool.")        \
+    OPT(INT, loops, .flag = "loops", .env = "=", .def = "0", .group = "STORAGE",                   \
+        .help = "Event loop threads; 0: one for each two cores.")                                  \
+    OPT(DURATION, session_duration, .flag = "session-duration", .env = "=", .def = "24h",          \
+        .yaml = "networking.http.sessionDuration", .group = "LOGIN",                               \
+        .help = "How long a browser session lasts unused.")                                        \
+    OPT(DURATION, default_token_lifetime, .flag = "default-token-lifetime", .env = "=",            \
+        .def = "168h", .yaml = "defaultTokenLifetime", .group = "LOGIN",                           \
+        .help = "Lifetime of tokens that ask for none.")                                           \
+    OPT(DURATION, max_token_lifetime, .flag = "max-token-lifetime", .env = "=", .def = "876600h",  \
+        .yaml = "networking.http.maxTokenLifetime", .group = "LOGIN",                              \
+        .help = "Longest lifetime of a token.")                                                    \
+    OPT(DURATION, max_admin_token_lifetime, .flag = "max-admin-token-lifetime", .env = "=",        \
+        .def = "168h", .yaml = "networking.http.maxAdminTokenLifetime", .group = "LOGIN",          \
+        .help = "The same for owners.")                                                            \
+    OPT(BOOL, disable_session_expiry_refresh, .flag = "disable-session-expiry-refresh",            \
+        .env = "=", .yaml = "networking.http.disableSessionExpiryRefresh", .group = "LOGIN",       \
+        .help = "Sessions end when they end, used or not.")                                        \
+    OPT(BOOL, disable_password_auth, .flag = "disable-password-auth", .env = "=",                  \
+        .yaml = "networking.http.disablePasswordAuth", .group = "LOGIN",                           \
+        .help = "Nobody signs in with a password.")                                                \
+    OPT(BOOL, secure_auth_cookie, .flag = "secure-auth-cookie", .env = "=",                        \
+        .yaml = "networking.secureAuthCookie", .group = "LOGIN",                                   \
+        .help = "Send the session cookie over HTTPS only.")                                        \
+    OPT(BOOL, disable_rate_limits, .flag = "dangerous-disable-rate-limits", .env = "=",            \
+        .group = "LOGIN", .help = "Turn rate limits off.")                                         \
+    OPT(STR, provisioner_socket, .flag = "provisioner-socket", .env = "=", .value = "file",        \
+        .group = "PROVISIONING", .help = "Unix socket for provisioners of this host.")             \
+    OPT(STR, provisioner_daemon_psk, .flag = "provisioner-daemon-psk", .env = "=",                 \
+        .flags = CM_OPT_SECRET, .group = "PROVISIONING",                                           \
+        .help = "Pre-shared key of external provisioners; at least 22 characters.")                \
+    OPT(DURATION, job_hang_detector_interval, .flag = "job-hang-detector-interval", .env = "=",    \
+        .def = "1m", .yaml = "jobHangDetectorInterval", .group = "PROVISIONING",                   \
+        .help = "How often hung jobs are looked for.")                                             \
+    OPT(DURATION, job_lease, .flag = "provisioner-job-lease", .env = "=", .def = "5m",             \
+        .group = "PROVISIONING", .help = "How long a job is its daemon's without news from it.")   \
+    OPT(BOOL, enable_terraform_debug_mode, .flag = "enable-terraform-debug-mode", .env = "=",      \
+        .yaml = "introspection.logging.enableTerraformDebugMode", .group = "PROVISIONING",         \
+        .help = "Owners may ask for terraform's own log.")                                         \
+    OPT(STR, ssh_hostname_prefix, .flag = "ssh-hostname-prefix", .env = "=", .def = "coder.",      \
+        .yaml = "client.sshHostnamePrefix", .group = "CLIENT",                                     \
+        .help = "Prefix of workspace hosts in ssh.")                                               \
+    OPT(STR, workspace_hostname_suffix, .flag = "workspace-hostname-suffix", .env = "=",           \
+        .def = "coder", .yaml = "client.workspaceHostnameSuffix", .group = "CLIENT",               \
+        .help = "Suffix of workspace hosts in ssh.")                                               \
+    OPT(BOOL, allow_workspace_renames, .flag = "allow-workspace-renames", .env = "=",              \
+        .yaml = "allowWorkspaceRenames", .group = "CLIENT", .help = "Workspaces may be renamed.")  \
+    OPT(CHOICE, log_level, .flag = "log-level", .env = "=", .def = "info",                         \
+        .choices = "debug|info|warn|error", .group = "LOGGING",                                    \
+        .help = "The least of what is logged.")                                                    \
+    OPT(BOOL, log_json, .flag = "log-json", .env = "=", .yaml = "introspection.logging.jsonPath",  \
+        .group = "LOGGING", .help = "Log lines as JSON.")                                          \
+    OPT(INT, ready_fd, .flag = "ready-fd", .env = "=", .def = "0", .flags = CM_OPT_HIDDEN,         \
+        .group = "LOGGING",                                                                        \
+        .help = "An open descriptor, to which the URL and a newline are written when requests "    \
+                "are answered; 0: none.")
 
-#define CODERD_OPT_TYPE_STR  const char *
-#define CODERD_OPT_TYPE_INT  int64_t
-#define CODERD_OPT_TYPE_BOOL bool
-#define CODERD_OPT_TYPE_DUR  cm_usec
+#define CODERD_OPT_TYPE_STR      const char *
+#define CODERD_OPT_TYPE_CHOICE   const char *
+#define CODERD_OPT_TYPE_INT      int64_t
+#define CODERD_OPT_TYPE_BOOL     bool
+#define CODERD_OPT_TYPE_DURATION cm_usec
 
 struct coderd_options {
-#define CODERD_OPT_MEMBER(type, member, flag, def, help) CODERD_OPT_TYPE_##type member;
+#define CODERD_OPT_MEMBER(type, member, ...) CODERD_OPT_TYPE_##type member;
     CODERD_OPTIONS(CODERD_OPT_MEMBER)
 #undef CODERD_OPT_MEMBER
 };
 
-/* Reads flags, then the environment (CODER_ and the flag in capitals; with the flag's own
- * exceptions), then defaults. CM_CANCELED when --help or --version was asked for and printed.
- * Strings live in the arena. */
-enum cm_code options_load(struct cm_arena *a, int argc, char **argv, struct coderd_options *ret,
-                          struct cm_err *err);
+extern const struct cm_opt coderd_option_rows[];
+extern const size_t coderd_option_row_count;
+
+/* Rules that a row cannot say: numbers and durations of 0 or more. CM_INVALID names the option. */
+CM_MUST_USE enum cm_code options_check(const struct coderd_options *opt, struct cm_err *err);
+
+/* Reads flags and environment. CM_CANCELED when --help or --version was asked for and printed.
+ * Texts live as long as *ret_conf. */
+CM_MUST_USE enum cm_code options_load(int argc, char **argv, struct coderd_options *ret,
+                                      struct cm_conf **ret_conf, struct cm_err *err);
 
 bool option_trusts_proxy(const struct coderd_options *opt, const char *address);
