@@ -110,5 +110,6 @@ void cm_conf_markdown(struct cm_buf *out, const struct cm_opt *opts, size_t n);
 CM_MUST_USE enum cm_code cm_conf_split_csv(struct cm_arena *a, struct cm_str text,
                                            struct cm_conf_list *list, struct cm_err *err);
 
-/* For cm_conf_load and its like: the process's environment, from the one place that reads it. Before any thread. */
+/* For cm_conf_load and its like: the process's environment, from the one place that reads it.
+ * Before any thread. */
 const char *cm_conf_getenv(const char *name);

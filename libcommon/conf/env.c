@@ -5,5 +5,6 @@
 
 const char *cm_conf_getenv(const char *name)
 {
-    return getenv(name); /* NOLINT(concurrency-mt-unsafe): programs read it before they start threads */
+    return getenv(
+        name); /* NOLINT(concurrency-mt-unsafe): programs read it before they start threads */
 }

@@ -1,0 +1,150 @@
+#include "cmd/cmd.h"
+
+enum cm_code split_pair(struct cm_arena *a, const char *text, struct cm_str *ret_name,
+                        struct cm_str *ret_value, struct cm_err *err)
+{
+    struct cm_str name, value = cm_str_split(cm_str(text), '=', &name);
+
+    if (!value.ptr || !name.len)
+        return cm_err_set(err, CM_INVALID,
+                          "invalid value \"%.*s\": it must be of the form name=value",
+                          CM_STR_ARG(name));
+    *ret_name = cm_arena_str(a, name);
+    *ret_value = cm_arena_str(a, value);
+    return CM_OK;
+}
+
+enum cm_code json_member(struct cli *cli, struct cm_str body, const char *key, struct cm_str *ret,
+                         struct cm_err *err)
+{
+    const struct cm_json *root;
+    CM_AUTOBUF struct cm_buf out = CM_BUF_INIT((size_t)64 << 20);
+
+    if (cm_json_parse(cli->arena, body, &cm_json_file_limits, &root, err) != CM_OK)
+        return cm_err_wrap(err, "the server's answer");
+    if (key)
+        root = cm_json_get(root, key);
+    if (cm_json_is_null(root))
+        cm_buf_cstr(&out, "[]");
+    else
+        cm_json_write(&out, root);
+    *ret = cm_arena_str(cli->arena, cm_buf_view(&out));
+    return CM_OK;
+}
+
+enum cm_code find_org(struct cli *cli, const struct api_organization **ret, struct cm_err *err)
+{
+    struct api_organization *orgs = NULL;
+    size_t n = 0;
+    struct cm_uuid id;
+    CM_AUTOBUF struct cm_buf names = CM_BUF_INIT(4096);
+
+    if (cm_sdk_get_list(cli->sdk, cli->arena, &api_organization_msg, &orgs, &n, err,
+                        "/api/v2/users/me/organizations") != CM_OK)
+        return cm_err_wrap(err, "get organizations");
+    bool by_id = cm_uuid_parse(cm_str(cli->org), &id);
+    for (size_t i = 0; i < n; i++) {
+        if (cli->org && *cli->org &&
+            (cm_str_eq_c(orgs[i].name, cli->org) || (by_id && cm_uuid_eq(id, orgs[i].id)))) {
+            *ret = &orgs[i];
+            return CM_OK;
+        }
+        cm_buf_printf(&names, "%s%.*s", i ? ", " : "", CM_STR_ARG(orgs[i].name));
+    }
+    if (cli->org && *cli->org)
+        return cm_err_set(err, CM_NOT_FOUND,
+                          "organization \"%s\" not found, are you sure you are a member of this "
+                          "organization? Valid "
+                          "options for '--org=' are [%.*s].",
+                          cli->org, CM_STR_ARG(cm_buf_view(&names)));
+    if (n == 1) {
+        *ret = &orgs[0];
+        return CM_OK;
+    }
+    return cm_err_set(err, CM_INVALID,
+                      "Must select an organization with --org=<org_name>. Choose from: %.*s",
+                      CM_STR_ARG(cm_buf_view(&names)));
+}
+
+enum cm_code find_workspace(struct cli *cli, const char *name, struct api_workspace **ret,
+                            struct cm_err *err)
+{
+    struct cm_str owner, rest = cm_str_split(cm_str(name), '/', &owner);
+    struct cm_uuid id;
+    enum cm_code code;
+
+    if (cm_uuid_parse(cm_str(name), &id)) {
+        code = cm_sdk_get(cli->sdk, cli->arena, &api_workspace_msg, ret, err,
+                          "/api/v2/workspaces/%s", cm_uuid_text(id).s);
+    } else {
+        if (!rest.ptr) {
+            rest = owner;
+            owner = CM_STR("me");
+        }
+        if (!rest.len || !owner.len || cm_str_find(rest, '/') >= 0)
+            return cm_err_set(err, CM_INVALID, "invalid workspace name: \"%s\"", name);
+        code = cm_sdk_get(cli->sdk, cli->arena, &api_workspace_msg, ret, err,
+                          "/api/v2/users/%s/workspace/%s", cm_sdk_part(cli->arena, owner),
+                          cm_sdk_part(cli->arena, rest));
+    }
+    if (code != CM_OK)
+        return cm_err_wrap(err, "get workspace");
+    if (!(*ret)->latest_build || !(*ret)->latest_build->job)
+        return cm_err_set(err, CM_PROTOCOL, "the server's answer has a workspace without a build");
+    return CM_OK;
+}
+
+enum cm_code find_template(struct cli *cli, const struct api_organization *org, const char *name,
+                           struct api_template **ret, struct cm_err *err)
+{
+    if (cm_sdk_get(cli->sdk, cli->arena, &api_template_msg, ret, err,
+                   "/api/v2/organizations/%s/templates/%s", cm_uuid_text(org->id).s,
+                   cm_sdk_part(cli->arena, cm_str(name))) != CM_OK)
+        return cm_err_wrap(err, "get template by name");
+    return CM_OK;
+}
+
+enum cm_code build_params(struct cli *cli, struct cm_uuid build,
+                          struct api_workspace_build_parameter **ret, size_t *ret_n,
+                          struct cm_err *err)
+{
+    if (cm_sdk_get_list(cli->sdk, cli->arena, &api_workspace_build_parameter_msg, ret, ret_n, err,
+                        "/api/v2/workspacebuilds/%s/parameters", cm_uuid_text(build).s) != CM_OK)
+        return cm_err_wrap(err, "get build parameters");
+    return CM_OK;
+}
+
+enum cm_code run_build(struct cli *cli, const struct api_workspace *ws,
+                       const struct build_order *order, struct api_workspace_build **ret,
+                       struct cm_err *err)
+{
+    struct api_create_workspace_build_request req = {.transition = order->transition,
+                                                     .template_version_id = order->version};
+    struct api_workspace_build_parameter *params =
+        CM_NEW_ARRAY(cli->arena, struct api_workspace_build_parameter, order->n_params + 1);
+    int reason = 0;
+
+    if (order->n_params)
+        memcpy(params, order->params, order->n_params * sizeof(*params));
+    req.rich_parameter_values = params;
+    req.n_rich_parameter_values = order->n_params;
+    if (order->transition == API_WORKSPACE_TRANSITION_START &&
+        cm_enum_parse(&api_create_workspace_build_reason_enum,
+                      cm_str(order->reason ? order->reason : "cli"), &reason))
+        req.reason = (enum api_create_workspace_build_reason)reason;
+    if (order->orphan) {
+        req.orphan = true;
+        cm_set_has(req.has, API_CREATE_WORKSPACE_BUILD_REQUEST_HAS_ORPHAN);
+    }
+    if (cm_sdk_send(cli->sdk, cli->arena, "POST", &api_create_workspace_build_request_msg, &req,
+                    &api_workspace_build_msg, ret, err, "/api/v2/workspaces/%s/builds",
+                    cm_uuid_text(ws->id).s) != CM_OK)
+        return cm_err_wrap(err, "create workspace build");
+    const struct api_matched_provisioners *m = (*ret)->matched_provisioners;
+    if (m && m->count == 0)
+        fprintf(stderr, "Your build is waiting: no provisioner takes jobs with its tags. Ask an "
+                        "administrator to start one.\n");
+    if (order->no_wait)
+        return CM_OK;
+    return ui_follow_build(cli, (*ret)->id, order->out ? order->out : stdout, err);
+}

@@ -1,0 +1,196 @@
+#include "cmd/cmd.h"
+
+struct list_opts {
+    bool all;
+    const char *search;
+};
+
+static const struct cm_opt opts[] = {
+    {CM_OPT_BOOL, offsetof(struct list_opts, all), "all", 'a',
+     .help = "Specifies whether all workspaces will be listed or not."},
+    {CM_OPT_STR, offsetof(struct list_opts, search), "search", .def = "owner:me",
+     .help = "Search for a workspace with a query."},
+};
+
+/* What happens to a workspace, in the words of people. */
+static const char *status_word(const struct api_workspace *w)
+{
+    static const char *const words[] = {
+        [API_WORKSPACE_STATUS_UNSET] = "Unknown",
+        [API_WORKSPACE_STATUS_PENDING] = "Pending",
+        [API_WORKSPACE_STATUS_STARTING] = "Starting",
+        [API_WORKSPACE_STATUS_RUNNING] = "Started",
+        [API_WORKSPACE_STATUS_STOPPING] = "Stopping",
+        [API_WORKSPACE_STATUS_STOPPED] = "Stopped",
+        [API_WORKSPACE_STATUS_FAILED] = "Failed",
+        [API_WORKSPACE_STATUS_CANCELING] = "Canceling",
+        [API_WORKSPACE_STATUS_CANCELED] = "Canceled",
+        [API_WORKSPACE_STATUS_DELETING] = "Deleting",
+        [API_WORKSPACE_STATUS_DELETED] = "Deleted",
+    };
+    enum api_workspace_status s =
+        w->latest_build ? w->latest_build->status : API_WORKSPACE_STATUS_UNSET;
+    return (size_t)s < CM_COUNT_OF(words) ? words[s] : "Unknown";
+}
+
+/* A duration without what is zero at its end: "8h", "1h30m". */
+static const char *short_duration(struct cm_arena *a, int64_t ms)
+{
+    CM_AUTOBUF struct cm_buf text = CM_BUF_INIT(64);
+    cm_duration_format(&text, ms * CM_MSEC);
+    struct cm_str s = cm_buf_view(&text);
+    if (cm_str_ends(s, CM_STR("m0s")))
+        s.len -= 2;
+    if (cm_str_ends(s, CM_STR("h0m")))
+        s.len -= 2;
+    return cm_arena_cstr(a, s);
+}
+
+static void row(struct cli *cli, struct ui_table *t, const struct api_workspace *w)
+{
+    const struct api_workspace_build *b = w->latest_build;
+    bool has_ttl = cm_has(w->has, API_WORKSPACE_HAS_TTL_MS) && w->ttl_ms > 0;
+
+    ui_table_row(t);
+    ui_table_cell(t, w->favorite ? CM_STR("\u2605") : CM_STR(""));
+    ui_table_cellf(t, "%s%.*s/%.*s", w->favorite ? "\u2605 " : "  ", CM_STR_ARG(w->owner_name),
+                   CM_STR_ARG(w->name));
+    ui_table_cell(t, cm_str(cm_uuid_text(w->organization_id).s));
+    ui_table_cell(t, w->organization_name);
+    ui_table_cell(t, w->template_name);
+    ui_table_cell(t, cm_str(status_word(w)));
+    ui_table_cell(t, w->latest_build && w->latest_build->status == API_WORKSPACE_STATUS_RUNNING
+                         ? (w->health && w->health->healthy ? CM_STR("true") : CM_STR("false"))
+                         : CM_STR(""));
+    ui_table_cell(t, cm_str(b ? ui_ago(cli->arena, b->created_at) : ""));
+    ui_table_cell(t, b ? b->template_version_name : CM_STR(""));
+    ui_table_cell(t, w->outdated ? CM_STR("true") : CM_STR("false"));
+    ui_table_cell(t, w->autostart_schedule);
+    ui_table_cell(t, w->next_start_at.us && !cm_time_is_zero(w->next_start_at)
+                         ? cm_str(ui_time(cli->arena, w->next_start_at))
+                         : CM_STR(""));
+    ui_table_cell(t, has_ttl ? cm_str(short_duration(cli->arena, w->ttl_ms)) : CM_STR(""));
+    ui_table_cell(t, b && b->deadline.us && !cm_time_is_zero(b->deadline)
+                         ? cm_str(ui_time(cli->arena, b->deadline))
+                         : CM_STR(""));
+    ui_table_cellf(t, "%lld", (long long)(b ? b->daily_cost : 0));
+}
+
+static enum cm_code run(struct cli *cli, struct cm_err *err)
+{
+    const struct list_opts *o = cli->opts;
+    struct cm_str body;
+    struct api_workspaces_response *answer = NULL;
+    const char *search = o->all && !cm_conf_given(cli->conf, "search") ? "" : o->search;
+
+    if (cli_session(cli, err) != CM_OK)
+        return err->code;
+    if (cm_sdk_raw(cli->sdk, cli->arena, "GET", NULL, NULL, &body, err, "/api/v2/workspaces?q=%s",
+                   cm_sdk_part(cli->arena, cm_str(search))) != CM_OK)
+        return cm_err_wrap(err, "query workspaces");
+    if (ui_wants_json(cli)) {
+        if (json_member(cli, body, "workspaces", &body, err) != CM_OK)
+            return err->code;
+        ui_json_print(body);
+        return CM_OK;
+    }
+    if (cm_json_decode_answer(&api_workspaces_response_msg, cli->arena, body, (void **)&answer,
+                              err) != CM_OK)
+        return err->code;
+    if (!answer->n_workspaces) {
+        fprintf(stderr, "No workspaces found! Create one:\n\n  coder create <name>\n\n");
+        return CM_OK;
+    }
+    struct ui_table *t = ui_table_new(cli->arena, cli->command->columns);
+    for (size_t i = 0; i < answer->n_workspaces; i++)
+        row(cli, t, &answer->workspaces[i]);
+    ui_table_print(t, &cli->output.columns);
+    return CM_OK;
+}
+
+const struct command command_list = {
+    .name = "list",
+    .aliases = "ls",
+    .brief = "List workspaces",
+    .opts = opts,
+    .n_opts = CM_COUNT_OF(opts),
+    .opts_size = sizeof(struct list_opts),
+    .uses = USES_OUTPUT,
+    .outputs = "table|json",
+    .columns = "favorite|workspace|organization id|organization name|template|status|healthy|last "
+               "built|current "
+               "version|outdated|starts at|starts next|stops after|stops next|daily cost",
+    .default_columns = "workspace,template,status,healthy,last built,current "
+                       "version,outdated,starts at,stops after",
+    .run = run,
+};
+
+struct show_opts {
+    bool details;
+};
+
+static const struct cm_opt show_opts[] = {
+    {CM_OPT_BOOL, offsetof(struct show_opts, details), "details",
+     .help = "Show full error messages and additional details."},
+};
+
+static void show_agent(struct cli *cli, const struct api_workspace *w,
+                       const struct api_workspace_agent *a, bool last, size_t n_agents)
+{
+    struct api_workspace_agent_listening_ports_response *ports = NULL;
+    const char *status = api_workspace_agent_status_enum.texts[a->status];
+
+    printf("%s %.*s (%.*s, %.*s)  %s [%s]", last ? "\u2514\u2500" : "\u251c\u2500",
+           CM_STR_ARG(a->name), CM_STR_ARG(a->operating_system), CM_STR_ARG(a->architecture),
+           status, api_workspace_agent_lifecycle_enum.texts[a->lifecycle_state]);
+    if (n_agents > 1)
+        printf("  coder ssh %.*s.%.*s\n", CM_STR_ARG(w->name), CM_STR_ARG(a->name));
+    else
+        printf("  coder ssh %.*s\n", CM_STR_ARG(w->name));
+    if (a->status != API_WORKSPACE_AGENT_STATUS_CONNECTED ||
+        cm_sdk_get(cli->sdk, cli->arena, &api_workspace_agent_listening_ports_response_msg, &ports,
+                   NULL, "/api/v2/workspaceagents/%s/listening-ports",
+                   cm_uuid_text(a->id).s) != CM_OK)
+        return;
+    for (size_t i = 0; i < ports->n_ports; i++)
+        printf("%s  %lld/%.*s  %.*s\n", last ? " " : "\u2502", (long long)ports->ports[i].port,
+               CM_STR_ARG(ports->ports[i].network), CM_STR_ARG(ports->ports[i].process_name));
+}
+
+static enum cm_code run_show(struct cli *cli, struct cm_err *err)
+{
+    const struct show_opts *o = cli->opts;
+    struct api_workspace *w = NULL;
+
+    if (cli_session(cli, err) != CM_OK || find_workspace(cli, cli_arg(cli, 0), &w, err) != CM_OK)
+        return err->code;
+    const struct api_workspace_build *b = w->latest_build;
+    printf("%.*s/%.*s  template %.*s, version %.*s%s, build %lld  %s\n", CM_STR_ARG(w->owner_name),
+           CM_STR_ARG(w->name), CM_STR_ARG(w->template_name), CM_STR_ARG(b->template_version_name),
+           w->outdated ? " (outdated)" : "", (long long)b->build_number, status_word(w));
+    if (b->job->error.len)
+        printf("error: %.*s\n",
+               o->details ? (int)b->job->error.len : (int)CM_MIN(b->job->error.len, (size_t)500),
+               b->job->error.ptr);
+    for (size_t i = 0; i < b->n_resources; i++) {
+        const struct api_workspace_resource *r = &b->resources[i];
+        if (r->hide && !o->details)
+            continue;
+        printf("%.*s.%.*s\n", CM_STR_ARG(r->type), CM_STR_ARG(r->name));
+        for (size_t k = 0; k < r->n_agents; k++)
+            show_agent(cli, w, &r->agents[k], k + 1 == r->n_agents, r->n_agents);
+    }
+    return CM_OK;
+}
+
+const struct command command_show = {
+    .name = "show",
+    .args = "<workspace>",
+    .brief = "Display details of a workspace's resources and agents",
+    .opts = show_opts,
+    .n_opts = CM_COUNT_OF(show_opts),
+    .opts_size = sizeof(struct show_opts),
+    .min_args = 1,
+    .max_args = 1,
+    .run = run_show,
+};

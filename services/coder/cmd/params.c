@@ -1,0 +1,274 @@
+/* Where the values of a template's parameters come from: the last build, flags, a file, defaults,
+ * and at last the person. */
+#include <stdlib.h>
+
+#include "cmd/cmd.h"
+#include "codec/yaml.h"
+#include "sys/fs.h"
+
+#define FILE_MAX ((size_t)1 << 20)
+
+struct value {
+    struct cm_str name, value;
+    bool used;
+};
+
+struct values {
+    struct value *v;
+    size_t n;
+};
+
+static enum cm_code read_pairs(struct cm_arena *a, const struct cm_conf_list *list,
+                               struct values *out, struct cm_err *err)
+{
+    out->v = CM_NEW_ARRAY(a, struct value, list->n + 1);
+    for (size_t i = 0; i < list->n; i++) {
+        struct value *v = &out->v[out->n++];
+        if (split_pair(a, list->v[i], &v->name, &v->value, err) != CM_OK)
+            return err->code;
+    }
+    return CM_OK;
+}
+
+/* A mapping of names to scalars; lists become JSON text, as list parameters want it. */
+static enum cm_code read_file(struct cli *cli, const char *path, struct values *out,
+                              struct cm_err *err)
+{
+    CM_AUTOBUF struct cm_buf text = CM_BUF_INIT(FILE_MAX);
+    const struct cm_json *root;
+
+    if (!path || !*path)
+        return CM_OK;
+    if (cm_fs_read(path, &text, err) != CM_OK ||
+        cm_yaml_parse(cli->arena, cm_buf_view(&text), NULL, &root, err) != CM_OK)
+        return cm_err_wrap(err, "read parameter file %s", path);
+    if (!cm_json_is_null(root) && cm_json_type(root) != CM_JSON_OBJECT)
+        return cm_err_set(err, CM_INVALID, "parameter file %s must be a mapping of names to values",
+                          path);
+    out->v = CM_NEW_ARRAY(cli->arena, struct value, cm_json_count(root) + 1);
+    for (size_t i = 0; i < cm_json_count(root); i++) {
+        const struct cm_json *m = cm_json_at(root, i);
+        struct value *v = &out->v[out->n++];
+        CM_AUTOBUF struct cm_buf json = CM_BUF_INIT(FILE_MAX);
+        v->name = cm_json_key(m);
+        if (!cm_json_scalar_text(m, &v->value)) {
+            cm_json_write(&json, m);
+            v->value = cm_arena_str(cli->arena, cm_buf_view(&json));
+        }
+    }
+    return CM_OK;
+}
+
+static struct value *find(const struct values *vs, struct cm_str name)
+{
+    for (size_t i = vs->n; i-- > 0;) {
+        if (cm_str_eq(vs->v[i].name, name)) {
+            vs->v[i].used = true;
+            return &vs->v[i];
+        }
+    }
+    return NULL;
+}
+
+static const struct api_workspace_build_parameter *find_last(const struct param_sources *from,
+                                                             struct cm_str name)
+{
+    for (size_t i = 0; i < from->n_last; i++)
+        if (cm_str_eq(from->last[i].name, name))
+            return &from->last[i];
+    return NULL;
+}
+
+static enum cm_code check_answer(void *ctx, const char *answer, struct cm_err *err)
+{
+    const struct api_template_version_parameter *p = ctx;
+    bool has_min = cm_has(p->has, API_TEMPLATE_VERSION_PARAMETER_HAS_VALIDATION_MIN);
+    bool has_max = cm_has(p->has, API_TEMPLATE_VERSION_PARAMETER_HAS_VALIDATION_MAX);
+    char *end = NULL;
+
+    if (p->required && !*answer)
+        return cm_err_set(err, CM_INVALID, "a value is required");
+    switch (p->type) {
+    case API_OPTION_TYPE_NUMBER: {
+        double v = strtod(answer, &end);
+        if (!*answer || *end)
+            return cm_err_set(err, CM_INVALID, "value \"%s\" is not a number", answer);
+        if ((has_min && v < (double)p->validation_min) ||
+            (has_max && v > (double)p->validation_max))
+            return cm_err_set(err, CM_INVALID, "value %s is out of range", answer);
+        return CM_OK;
+    }
+    case API_OPTION_TYPE_BOOL:
+        if (strcmp(answer, "true") != 0 && strcmp(answer, "false") != 0)
+            return cm_err_set(err, CM_INVALID, "value must be true or false");
+        return CM_OK;
+    case API_OPTION_TYPE_UNSET:
+    case API_OPTION_TYPE_STRING:
+    case API_OPTION_TYPE_LIST_STRING:
+        return CM_OK;
+    }
+    return CM_OK;
+}
+
+static enum cm_code ask(struct cli *cli, const struct api_template_version_parameter *p,
+                        struct cm_str def, struct cm_str *ret, struct cm_err *err)
+{
+    struct api_template_version_parameter copy = *p;
+    const char *answer = NULL;
+
+    fprintf(stderr, "\n%.*s\n", CM_STR_ARG(p->display_name.len ? p->display_name : p->name));
+    if (p->description_plaintext.len)
+        fprintf(stderr, "  %.*s\n", CM_STR_ARG(p->description_plaintext));
+    if (p->n_options && p->type != API_OPTION_TYPE_LIST_STRING) {
+        const char **names = CM_NEW_ARRAY(cli->arena, const char *, p->n_options);
+        size_t chosen = 0;
+        for (size_t i = 0; i < p->n_options; i++)
+            names[i] = cm_arena_cstr(cli->arena, p->options[i].name);
+        if (ui_select(cli, "Select a value:", names, p->n_options, &chosen, err) != CM_OK)
+            return err->code;
+        *ret = p->options[chosen].value;
+        return CM_OK;
+    }
+    struct ui_question q = {.text = "Enter a value:",
+                            .def = p->required ? NULL : cm_arena_cstr(cli->arena, def),
+                            .check = check_answer,
+                            .ctx = &copy};
+    if (ui_ask(cli, &q, &answer, err) != CM_OK)
+        return err->code;
+    *ret = cm_str(answer);
+    return CM_OK;
+}
+
+struct resolver {
+    struct cli *cli;
+    const struct param_sources *from;
+    struct values flags, file, defaults, ephemeral;
+};
+
+/* *ret_has false: the server keeps or fills in what there is. */
+static enum cm_code resolve_one(struct resolver *r, const struct api_template_version_parameter *p,
+                                bool *ret_has, struct cm_str *ret, struct cm_err *err)
+{
+    const struct param_opts *o = &r->cli->params;
+    const struct api_workspace_build_parameter *last = find_last(r->from, p->name);
+    struct value *flag = find(&r->flags, p->name), *file = find(&r->file, p->name);
+    struct value *def = find(&r->defaults, p->name), *once = find(&r->ephemeral, p->name);
+    struct cm_str fallback = def ? def->value : p->default_value;
+
+    *ret_has = true;
+    if (p->ephemeral) {
+        if (once || flag) {
+            *ret = once ? once->value : flag->value;
+            return CM_OK;
+        }
+        if (o->prompt_ephemeral)
+            return ask(r->cli, p, fallback, ret, err);
+        *ret_has = false;
+        return CM_OK;
+    }
+    if (!p->mutable && !r->from->is_new && last) {
+        *ret_has = false; /* it cannot change any more */
+        return CM_OK;
+    }
+    if (last && !o->always_prompt && (p->mutable || r->from->last_is_copy)) {
+        *ret = last->value;
+        return CM_OK;
+    }
+    if (flag || file) {
+        *ret = flag ? flag->value : file->value;
+        return CM_OK;
+    }
+    if (o->use_defaults && (def || !p->required)) {
+        *ret = fallback;
+        return CM_OK;
+    }
+    return ask(r->cli, p, last ? last->value : fallback, ret, err);
+}
+
+/* How many letters differ, roughly: enough for a hint. */
+static size_t distance(struct cm_str a, struct cm_str b)
+{
+    size_t row[65];
+    size_t n = CM_MIN(b.len, (size_t)64);
+
+    for (size_t j = 0; j <= n; j++)
+        row[j] = j;
+    for (size_t i = 1; i <= a.len; i++) {
+        size_t diagonal = row[0];
+        row[0] = i;
+        for (size_t j = 1; j <= n; j++) {
+            size_t above = row[j];
+            size_t same = diagonal + (a.ptr[i - 1] != b.ptr[j - 1]);
+            row[j] = CM_MIN(CM_MIN(row[j] + 1, row[j - 1] + 1), same);
+            diagonal = above;
+        }
+    }
+    return row[n];
+}
+
+static enum cm_code refuse_unknown(const struct values *vs,
+                                   const struct api_template_version_parameter *params, size_t n,
+                                   struct cm_err *err)
+{
+    for (size_t i = 0; i < vs->n; i++) {
+        struct cm_str hint = {NULL, 0};
+        if (vs->v[i].used)
+            continue;
+        for (size_t k = 0; k < n; k++)
+            if (vs->v[i].name.len <= 64 && distance(vs->v[i].name, params[k].name) <= 2)
+                hint = params[k].name;
+        if (hint.ptr)
+            return cm_err_set(
+                err, CM_INVALID,
+                "parameter \"%.*s\" is not present in the template\nDid you mean: %.*s",
+                CM_STR_ARG(vs->v[i].name), CM_STR_ARG(hint));
+        return cm_err_set(err, CM_INVALID, "parameter \"%.*s\" is not present in the template",
+                          CM_STR_ARG(vs->v[i].name));
+    }
+    return CM_OK;
+}
+
+enum cm_code resolve_params(struct cli *cli, const struct param_sources *from,
+                            struct api_workspace_build_parameter **ret, size_t *ret_n,
+                            struct cm_err *err)
+{
+    struct resolver r = {.cli = cli, .from = from};
+    struct api_template_version_parameter *params = NULL;
+    struct cm_conf_list *o = &cli->params.values;
+    struct values build_options = {NULL, 0};
+    size_t n = 0;
+
+    if (read_pairs(cli->arena, o, &r.flags, err) != CM_OK ||
+        read_pairs(cli->arena, &cli->params.defaults, &r.defaults, err) != CM_OK ||
+        read_pairs(cli->arena, &cli->params.ephemeral, &r.ephemeral, err) != CM_OK ||
+        read_pairs(cli->arena, &cli->params.build_options, &build_options, err) != CM_OK ||
+        read_file(cli, cli->params.file, &r.file, err) != CM_OK)
+        return err->code;
+    if (!r.ephemeral.n)
+        r.ephemeral = build_options;
+    if (cm_sdk_get_list(cli->sdk, cli->arena, &api_template_version_parameter_msg, &params, &n, err,
+                        "/api/v2/templateversions/%s/rich-parameters",
+                        cm_uuid_text(from->version).s) != CM_OK)
+        return cm_err_wrap(err, "get template version rich parameters");
+    for (size_t i = 0; i < n; i++) {
+        find(&r.flags, params[i].name);
+        find(&r.ephemeral, params[i].name);
+        find(&r.defaults, params[i].name);
+    }
+    /* A file may hold values for several templates; what was typed must fit this one. */
+    if (refuse_unknown(&r.flags, params, n, err) != CM_OK ||
+        refuse_unknown(&r.ephemeral, params, n, err) != CM_OK)
+        return err->code;
+    *ret = CM_NEW_ARRAY(cli->arena, struct api_workspace_build_parameter, n + 1);
+    *ret_n = 0;
+    for (size_t i = 0; i < n; i++) {
+        struct cm_str value = CM_STR_NONE;
+        bool has = false;
+        if (resolve_one(&r, &params[i], &has, &value, err) != CM_OK)
+            return err->code;
+        if (has)
+            (*ret)[(*ret_n)++] =
+                (struct api_workspace_build_parameter){.name = params[i].name, .value = value};
+    }
+    return CM_OK;
+}

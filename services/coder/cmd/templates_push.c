@@ -1,0 +1,478 @@
+/* templates init, push and pull: folders to template versions and back. */
+#include <dirent.h>
+#include <errno.h>
+#include <limits.h>
+#include <stdlib.h>
+#include <unistd.h>
+
+#include "template_tar.h"
+#include "cmd/templates.h"
+#include "codec/yaml.h"
+#include "sys/fd.h"
+#include "sys/fs.h"
+#include "templates/embed.h"
+
+#define TEMPLATE_MAX ((size_t)1 << 20)
+#define MESSAGE_LONG 72
+
+struct push_opts {
+    const char *directory, *name, *message, *variables_file;
+    struct cm_conf_list variables, tags;
+    bool always_prompt, activate, ignore_lockfile;
+};
+
+#define O(member) offsetof(struct push_opts, member)
+
+static const struct cm_opt push_opts[] = {
+    {CM_OPT_STR, O(directory), "directory", 'd', .def = ".",
+     .help = "Specify the directory to create from, use '-' to read tar from stdin."},
+    {CM_OPT_STR, O(name), "name", .help = "Specify a name for the new template version."},
+    {CM_OPT_STR, O(message), "message", 'm',
+     .help = "Specify a message describing the changes in this version of the "
+             "template. Messages longer than 72 characters will be displayed as "
+             "truncated."},
+    {CM_OPT_STR, O(variables_file), "variables-file",
+     .help = "Specify a file path with values for Terraform-managed variables, in YAML."},
+    {CM_OPT_LIST, O(variables), "variable",
+     .help = "Specify a set of values for Terraform-managed variables."},
+    {CM_OPT_LIST, O(variables), "var", .help = "Alias of --variable.", .flags = CM_OPT_HIDDEN},
+    {CM_OPT_LIST, O(tags), "provisioner-tag",
+     .help = "Specify a set of tags to target provisioner daemons. '-' clears those of the active "
+             "version."},
+    {CM_OPT_BOOL, O(always_prompt), "always-prompt",
+     .help = "Always prompt all parameters. Does not pull parameter values from active template "
+             "version."},
+    {CM_OPT_BOOL, O(activate), "activate", .def = "true",
+     .help = "Whether the new template will be marked active."},
+    {CM_OPT_BOOL, O(ignore_lockfile), "ignore-lockfile",
+     .help =
+         "Ignore warnings about not having a .terraform.lock.hcl file present in the template."},
+};
+
+static enum cm_code read_variables(struct cli *cli, const struct push_opts *o,
+                                   struct api_variable_value **ret, size_t *ret_n,
+                                   struct cm_err *err)
+{
+    const struct cm_json *root = NULL;
+    size_t n = 0;
+
+    if (*o->variables_file) {
+        CM_AUTOBUF struct cm_buf text = CM_BUF_INIT(TEMPLATE_MAX);
+        text.wipe = true;
+        if (cm_fs_read(o->variables_file, &text, err) != CM_OK ||
+            cm_yaml_parse(cli->arena, cm_buf_view(&text), NULL, &root, err) != CM_OK)
+            return cm_err_wrap(err, "read variables file %s", o->variables_file);
+    }
+    struct api_variable_value *v = CM_NEW_ARRAY(cli->arena, struct api_variable_value,
+                                                cm_json_count(root) + o->variables.n + 1);
+    for (size_t i = 0; i < cm_json_count(root); i++) {
+        v[n].name = cm_json_key(cm_json_at(root, i));
+        if (!cm_json_scalar_text(cm_json_at(root, i), &v[n].value)) {
+            CM_AUTOBUF struct cm_buf json = CM_BUF_INIT(TEMPLATE_MAX);
+            cm_json_write(&json, cm_json_at(root, i));
+            v[n].value = cm_arena_str(cli->arena, cm_buf_view(&json));
+        }
+        n++;
+    }
+    for (size_t i = 0; i < o->variables.n; i++, n++)
+        if (split_pair(cli->arena, o->variables.v[i], &v[n].name, &v[n].value, err) != CM_OK)
+            return err->code;
+    *ret = v;
+    *ret_n = n;
+    return CM_OK;
+}
+
+static enum cm_code read_tags(struct cli *cli, const struct push_opts *o,
+                              const struct api_template_version *active, struct cm_pair **ret,
+                              size_t *ret_n, struct cm_err *err)
+{
+    size_t inherited = active && active->job && !o->tags.n ? active->job->n_tags : 0, n = 0;
+    struct cm_pair *p = CM_NEW_ARRAY(cli->arena, struct cm_pair, inherited + o->tags.n + 1);
+
+    for (size_t i = 0; i < inherited; i++)
+        p[n++] = active->job->tags[i];
+    for (size_t i = 0; i < o->tags.n; i++) {
+        if (strcmp(o->tags.v[i], "-") == 0)
+            continue;
+        if (split_pair(cli->arena, o->tags.v[i], &p[n].key, &p[n].value, err) != CM_OK)
+            return err->code;
+        n++;
+    }
+    *ret = p;
+    *ret_n = n;
+    return CM_OK;
+}
+
+static enum cm_code get_archive(struct cli *cli, const struct push_opts *o, bool from_stdin,
+                                struct cm_buf *tar, struct cm_err *err)
+{
+    struct template_tar_notes notes;
+
+    if (from_stdin) {
+        if (cm_fd_read_all(0, tar, err) != CM_OK)
+            return cm_err_wrap(err, "read the template from standard input");
+        return CM_OK;
+    }
+    if (template_tar_pack(o->directory, tar, &notes, err) != CM_OK)
+        return err->code;
+    if (!notes.has_lock && !o->ignore_lockfile)
+        fprintf(stderr, "No .terraform.lock.hcl file found. When provisioning, Terraform will be "
+                        "unable to cache providers "
+                        "without a lockfile and must download them from the internet each "
+                        "time.\nCreate one by running terraform "
+                        "init in your template directory.\n");
+    if (*notes.skipped_vars)
+        fprintf(stderr,
+                "Not uploaded: %s. Give their values with --variable or --variables-file.\n",
+                notes.skipped_vars);
+    return ui_confirm(cli, cm_arena_printf(cli->arena, "Upload \"%s\"?", o->directory), true, err);
+}
+
+static enum cm_code template_name(struct cli *cli, const struct push_opts *o, bool from_stdin,
+                                  const char **ret, struct cm_err *err)
+{
+    char real[PATH_MAX];
+
+    *ret = cli_arg(cli, 0);
+    if (*ret)
+        return CM_OK;
+    if (from_stdin)
+        return cm_err_set(err, CM_INVALID, "template name argument must be provided");
+    if (!realpath(o->directory, real))
+        return cm_err_errno(err, CM_NOT_FOUND, "read folder %s", o->directory);
+    *ret = cm_arena_cstr(cli->arena, cm_str(cm_fs_basename(real)));
+    return CM_OK;
+}
+
+/* Asks for what the template wants and was not given. */
+static enum cm_code ask_variables(struct cli *cli, struct cm_uuid version,
+                                  struct api_create_template_version_request *req,
+                                  struct cm_err *err)
+{
+    struct api_template_version_variable *vars = NULL;
+    size_t n = 0;
+
+    if (cm_sdk_get_list(cli->sdk, cli->arena, &api_template_version_variable_msg, &vars, &n, err,
+                        "/api/v2/templateversions/%s/variables", cm_uuid_text(version).s) != CM_OK)
+        return err->code;
+    struct api_variable_value *all =
+        CM_NEW_ARRAY(cli->arena, struct api_variable_value, req->n_user_variable_values + n + 1);
+    if (req->n_user_variable_values)
+        memcpy(all, req->user_variable_values, req->n_user_variable_values * sizeof(*all));
+    for (size_t i = 0; i < n; i++) {
+        struct ui_question q = {
+            .text = cm_arena_printf(cli->arena,
+                                    "Enter value for variable \"%.*s\":", CM_STR_ARG(vars[i].name)),
+            .secret = vars[i].sensitive};
+        const char *answer = NULL;
+        bool given = !vars[i].required;
+        for (size_t k = 0; k < req->n_user_variable_values; k++)
+            given = given || cm_str_eq(all[k].name, vars[i].name);
+        if (given)
+            continue;
+        if (vars[i].description.len)
+            fprintf(stderr, "%.*s\n", CM_STR_ARG(vars[i].description));
+        if (ui_ask(cli, &q, &answer, err) != CM_OK)
+            return err->code;
+        all[req->n_user_variable_values++] =
+            (struct api_variable_value){.name = vars[i].name, .value = cm_str(answer)};
+    }
+    req->user_variable_values = all;
+    return CM_OK;
+}
+
+static enum cm_code make_version(struct cli *cli, const struct api_organization *org,
+                                 struct api_create_template_version_request *req,
+                                 struct api_template_version **ret, struct cm_err *err)
+{
+    for (int tries = 0;; tries++) {
+        enum api_job_error_code why = API_JOB_ERROR_CODE_UNSET;
+        if (cm_sdk_send(cli->sdk, cli->arena, "POST", &api_create_template_version_request_msg, req,
+                        &api_template_version_msg, ret, err,
+                        "/api/v2/organizations/%s/templateversions",
+                        cm_uuid_text(org->id).s) != CM_OK)
+            return cm_err_wrap(err, "create template version");
+        const struct api_matched_provisioners *m = (*ret)->matched_provisioners;
+        if (m && m->count == 0)
+            fprintf(stderr, "Your template is waiting: no provisioner takes jobs with its tags. "
+                            "Ask an administrator to "
+                            "start one.\n");
+        if (ui_follow_version(cli, (*ret)->id, stdout, &why, err) == CM_OK)
+            return CM_OK;
+        if (why != API_JOB_ERROR_CODE_REQUIRED_TEMPLATE_VARIABLES || tries)
+            return err->code;
+        if (ask_variables(cli, (*ret)->id, req, err) != CM_OK)
+            return err->code;
+        req->name = CM_STR(""); /* the first try has taken it */
+    }
+}
+
+static enum cm_code publish(struct cli *cli, const struct api_organization *org, const char *name,
+                            const struct api_template *existing,
+                            const struct api_template_version *version, bool activate,
+                            struct cm_err *err)
+{
+    if (existing) {
+        struct api_update_active_template_version req = {.id = version->id};
+        if (activate &&
+            cm_sdk_send(cli->sdk, cli->arena, "PATCH", &api_update_active_template_version_msg,
+                        &req, NULL, NULL, err, "/api/v2/templates/%s/versions",
+                        cm_uuid_text(existing->id).s) != CM_OK)
+            return cm_err_wrap(err, "update active template version");
+        printf("Updated version at %s!\n", ui_now(cli->arena));
+        return CM_OK;
+    }
+    struct api_create_template_request req = {.name = cm_str(name),
+                                              .template_version_id = version->id};
+    struct api_template *made = NULL;
+    if (cm_sdk_send(cli->sdk, cli->arena, "POST", &api_create_template_request_msg, &req,
+                    &api_template_msg, &made, err, "/api/v2/organizations/%s/templates",
+                    cm_uuid_text(org->id).s) != CM_OK)
+        return cm_err_wrap(err, "create template");
+    printf("\nThe %s template has been created at %s! Developers can provision a workspace with "
+           "this template using:\n\n"
+           "  coder create --template=\"%s\" [workspace name]\n\n",
+           name, ui_now(cli->arena), name);
+    return CM_OK;
+}
+
+static enum cm_code run_push(struct cli *cli, struct cm_err *err)
+{
+    const struct push_opts *o = cli->opts;
+    CM_AUTOBUF struct cm_buf tar = CM_BUF_INIT(TEMPLATE_MAX);
+    bool from_stdin = strcmp(o->directory, "-") == 0 ||
+                      (!cm_conf_given(cli->conf, "directory") && !cli->stdin_tty &&
+                       !cm_fs_exists("main.tf") && !cli->yes);
+    const struct api_organization *org = NULL;
+    struct api_template *existing = NULL;
+    struct api_template_version *active = NULL, *version = NULL;
+    struct api_upload_response *file = NULL;
+    const char *name = NULL;
+    struct api_create_template_version_request req = {.storage_method =
+                                                          API_PROVISIONER_STORAGE_METHOD_FILE,
+                                                      .provisioner = API_PROVISIONER_TYPE_TERRAFORM,
+                                                      .name = cm_str(o->name),
+                                                      .message = cm_str(o->message)};
+
+    if (template_name(cli, o, from_stdin, &name, err) != CM_OK || cli_session(cli, err) != CM_OK ||
+        find_org(cli, &org, err) != CM_OK)
+        return err->code;
+    if (find_template(cli, org, name, &existing, err) != CM_OK && err->code != CM_NOT_FOUND)
+        return err->code;
+    if (strlen(o->message) > MESSAGE_LONG)
+        fprintf(
+            stderr,
+            "Template message is longer than %d characters, it will be displayed as truncated.\n",
+            MESSAGE_LONG);
+    if (existing && cm_sdk_get(cli->sdk, cli->arena, &api_template_version_msg, &active, err,
+                               "/api/v2/templateversions/%s",
+                               cm_uuid_text(existing->active_version_id).s) != CM_OK)
+        return cm_err_wrap(err, "get active template version");
+    if (read_variables(cli, o, &req.user_variable_values, &req.n_user_variable_values, err) !=
+            CM_OK ||
+        read_tags(cli, o, active, &req.tags, &req.n_tags, err) != CM_OK ||
+        get_archive(cli, o, from_stdin, &tar, err) != CM_OK)
+        return err->code;
+    struct cm_str body = cm_buf_view(&tar), answer;
+    if (cm_sdk_raw(cli->sdk, cli->arena, "POST", "application/x-tar", &body, &answer, err,
+                   "/api/v2/files") != CM_OK ||
+        cm_json_decode_answer(&api_upload_response_msg, cli->arena, answer, (void **)&file, err) !=
+            CM_OK)
+        return cm_err_wrap(err, "upload");
+    req.file_id = file->hash;
+    if (existing)
+        req.template_id = existing->id;
+    if (make_version(cli, org, &req, &version, err) != CM_OK)
+        return err->code;
+    return publish(cli, org, name, existing, version, o->activate, err);
+}
+
+const struct command templates_push = {
+    .name = "push",
+    .args = "[template]",
+    .brief = "Create or update a template from the current directory or as specified by flag",
+    .opts = push_opts,
+    .n_opts = CM_COUNT_OF(push_opts),
+    .opts_size = sizeof(struct push_opts),
+    .uses = USES_YES | USES_ORG,
+    .max_args = 1,
+    .run = run_push,
+};
+
+struct init_opts {
+    const char *id;
+};
+
+static const struct cm_opt init_opts[] = {
+    {CM_OPT_STR, offsetof(struct init_opts, id), "id",
+     .help = "Specify a given example template by ID."},
+};
+
+/* The starters' names: the first parts of the files' names. */
+static size_t starter_names(struct cm_arena *a, const char **ret, size_t max)
+{
+    size_t n = 0;
+    for (const struct embedded_file *f = starter_files; f->name; f++) {
+        struct cm_str id;
+        bool known = false;
+        cm_str_split(cm_str(f->name), '/', &id);
+        for (size_t i = 0; i < n; i++)
+            known = known || cm_str_eq_c(id, ret[i]);
+        if (!known && n < max)
+            ret[n++] = cm_arena_cstr(a, id);
+    }
+    return n;
+}
+
+static enum cm_code run_init(struct cli *cli, struct cm_err *err)
+{
+    const struct init_opts *o = cli->opts;
+    const char *names[16], *id = o->id, *dir = cli_arg(cli, 0);
+    size_t n = starter_names(cli->arena, names, CM_COUNT_OF(names)), chosen = n;
+
+    for (size_t i = 0; i < n && *id; i++)
+        if (strcmp(names[i], id) == 0)
+            chosen = i;
+    if (*id && chosen == n)
+        return cm_err_set(err, CM_NOT_FOUND, "Template \"%s\" does not exist! The starters are: %s",
+                          id, names[0]);
+    if (!*id && ui_select(cli, "Choose a starter template:", names, n, &chosen, err) != CM_OK)
+        return err->code;
+    id = names[chosen];
+    if (!dir)
+        dir = cm_arena_printf(cli->arena, "./%s", id);
+    if (cm_fs_mkdirs(dir, 0755, err) != CM_OK)
+        return err->code;
+    for (const struct embedded_file *f = starter_files; f->name; f++) {
+        struct cm_str first, rest = cm_str_split(cm_str(f->name), '/', &first);
+        if (!cm_str_eq_c(first, id))
+            continue;
+        const char *path = cm_fs_join(cli->arena, dir, cm_arena_cstr(cli->arena, rest));
+        if (cm_fs_exists(path))
+            return cm_err_set(err, CM_CONFLICT, "%s exists already: choose another folder", path);
+        if (cm_fs_write(path, cm_str_n(f->data, f->len), 0644, false, err) != CM_OK)
+            return err->code;
+    }
+    printf("Extracting %s to %s...\n"
+           "Create your template by running:\n\n  cd %s && coder templates push\n\n"
+           "Examples provide a starting point and are expected to be edited!\n",
+           id, dir, dir);
+    return CM_OK;
+}
+
+const struct command templates_init = {
+    .name = "init",
+    .args = "[directory]",
+    .brief = "Get started with a templated template.",
+    .opts = init_opts,
+    .n_opts = CM_COUNT_OF(init_opts),
+    .opts_size = sizeof(struct init_opts),
+    .max_args = 1,
+    .run = run_init,
+};
+
+struct pull_opts {
+    bool tar, zip;
+    const char *version;
+};
+
+static const struct cm_opt pull_opts[] = {
+    {CM_OPT_BOOL, offsetof(struct pull_opts, tar), "tar",
+     .help = "Output the template as a tar archive to stdout."},
+    {CM_OPT_BOOL, offsetof(struct pull_opts, zip), "zip",
+     .help = "Output the template as a zip archive to stdout."},
+    {CM_OPT_STR, offsetof(struct pull_opts, version), "version",
+     .help = "The name of the template version to pull. Use 'active' to pull the active version, "
+             "'latest' to pull the "
+             "latest version, or the name of the template version to pull."},
+};
+
+static enum cm_code pull_version(struct cli *cli, const struct api_template *t, const char *name,
+                                 struct api_template_version **ret, struct cm_err *err)
+{
+    struct api_template_version *all = NULL;
+    size_t n = 0;
+
+    if (!*name || strcmp(name, "active") == 0)
+        return cm_sdk_get(cli->sdk, cli->arena, &api_template_version_msg, ret, err,
+                          "/api/v2/templateversions/%s", cm_uuid_text(t->active_version_id).s);
+    if (strcmp(name, "latest") != 0)
+        return cm_sdk_get(cli->sdk, cli->arena, &api_template_version_msg, ret, err,
+                          "/api/v2/templates/%s/versions/%s", cm_uuid_text(t->id).s,
+                          cm_sdk_part(cli->arena, cm_str(name)));
+    if (cm_sdk_get_list(cli->sdk, cli->arena, &api_template_version_msg, &all, &n, err,
+                        "/api/v2/templates/%s/versions", cm_uuid_text(t->id).s) != CM_OK)
+        return err->code;
+    if (!n)
+        return cm_err_set(err, CM_NOT_FOUND, "no template versions found");
+    *ret = &all[0];
+    for (size_t i = 1; i < n; i++)
+        if (all[i].created_at.us >= (*ret)->created_at.us)
+            *ret = &all[i];
+    return CM_OK;
+}
+
+static bool is_empty_dir(const char *path)
+{
+    DIR *d = opendir(path);
+    int n = 0;
+    if (!d)
+        return true;
+    while (n < 3 && readdir(d))
+        n++;
+    closedir(d);
+    return n <= 2; /* . and .. */
+}
+
+static enum cm_code run_pull(struct cli *cli, struct cm_err *err)
+{
+    const struct pull_opts *o = cli->opts;
+    const struct api_organization *org = NULL;
+    struct api_template *t = NULL;
+    struct api_template_version *v = NULL;
+    struct cm_str file;
+    const char *name = cli_arg(cli, 0), *dest = cli_arg(cli, 1);
+
+    if (o->tar && o->zip)
+        return cm_err_set(err, CM_INVALID, "either --tar or --zip can be selected, not both");
+    if (cli_session(cli, err) != CM_OK || find_org(cli, &org, err) != CM_OK ||
+        find_template(cli, org, name, &t, err) != CM_OK ||
+        pull_version(cli, t, o->version, &v, err) != CM_OK)
+        return err->code;
+    if (!v->job)
+        return cm_err_set(err, CM_PROTOCOL, "the server's answer has no job");
+    if (!*o->version)
+        fprintf(stderr, "NOTE: Pulling template version %.*s (active).\n", CM_STR_ARG(v->name));
+    if (cm_sdk_raw(cli->sdk, cli->arena, "GET", NULL, NULL, &file, err, "/api/v2/files/%s%s",
+                   cm_uuid_text(v->job->file_id).s, o->zip ? "?format=zip" : "") != CM_OK)
+        return cm_err_wrap(err, "download template");
+    if (o->tar || o->zip)
+        return cm_fd_write_all(1, file.ptr, file.len, err);
+    if (!dest)
+        dest = cm_arena_printf(cli->arena, "./%s", name);
+    if (cm_fs_mkdirs(dest, 0755, err) != CM_OK)
+        return err->code;
+    fprintf(stderr, "Extracting template to \"%s\"\n", dest);
+    if (!is_empty_dir(dest) &&
+        ui_confirm(cli,
+                   cm_arena_printf(cli->arena,
+                                   "The directory \"%s\" is not empty, existing files will be "
+                                   "overwritten.\n> Continue extracting?",
+                                   dest),
+                   false, err) != CM_OK)
+        return err->code;
+    return template_tar_unpack(file, dest, err);
+}
+
+const struct command templates_pull = {
+    .name = "pull",
+    .args = "<name> [destination]",
+    .brief = "Download the active, latest, or specified version of a template to a path.",
+    .opts = pull_opts,
+    .n_opts = CM_COUNT_OF(pull_opts),
+    .opts_size = sizeof(struct pull_opts),
+    .uses = USES_YES | USES_ORG,
+    .min_args = 1,
+    .max_args = 2,
+    .run = run_pull,
+};

@@ -1,0 +1,67 @@
+#include <signal.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <unistd.h>
+
+#include "base/secret.h"
+#include "cli.h"
+#include "completion.h"
+
+static bool is_set(const char *name)
+{
+    const char *v = cm_conf_getenv(name);
+    return v && *v;
+}
+
+/* A token given as a flag is for this process only: other users of the machine can list command
+ * lines. */
+static void hide_tokens(char **args, size_t n)
+{
+    for (size_t i = 0; i < n; i++) {
+        if (strcmp(args[i], "--token") == 0 && i + 1 < n)
+            cm_secret_wipe(args[i + 1], strlen(args[i + 1]));
+        else if (strncmp(args[i], "--token=", 8) == 0)
+            cm_secret_wipe(args[i] + 8, strlen(args[i] + 8));
+    }
+}
+
+int main(int argc, char **argv)
+{
+    struct cm_err err = {.code = CM_OK};
+    const struct command *c = NULL;
+    const char *path = NULL;
+    size_t n = 0;
+
+    signal(SIGPIPE, SIG_IGN);
+    CM_AUTO(cm_arena) arena = cm_arena_new();
+    struct cli cli = {
+        .arena = arena,
+        .argv0 = argc > 0 ? argv[0] : "coder",
+        .stdin_tty = isatty(0),
+        .stdout_tty = isatty(1),
+        .stderr_tty = isatty(2),
+    };
+    if (is_set("COMPLETION_MODE"))
+        return completion_print(arena, argc, argv);
+    cli.colour = cli.stdout_tty && cli.stderr_tty && !is_set("NO_COLOR");
+    char **args = CM_NEW_ARRAY(arena, char *, (size_t)argc + 2);
+    args[0] = argv[0];
+    if (command_find(arena, argc, argv, &c, &path, args + 1, &n, &err) != CM_OK) {
+        cli.path = path;
+        cli_print_error(&cli, &err);
+        return 1;
+    }
+    if (c->run_main)
+        return c->run_main((int)n + 1,
+                           args); /* a program of its own, which reads its arguments itself */
+
+    cm_loop_global_init();
+    const char **texts = CM_NEW_ARRAY(arena, const char *, n + 1);
+    for (size_t i = 0; i < n; i++)
+        texts[i] = cm_arena_cstr(arena, cm_str(args[i + 1]));
+    hide_tokens(args + 1, n);
+    int status = command_run(&cli, c, path, texts, n);
+    cm_sdk_free(cli.sdk);
+    cm_conf_free(cli.conf);
+    return status;
+}

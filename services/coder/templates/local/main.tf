@@ -1,0 +1,125 @@
+terraform {
+  required_providers {
+    coder = {
+      source = "coder/coder"
+    }
+  }
+}
+
+variable "base_path" {
+  description = "Folder of the provisioner's host that keeps a folder for each workspace."
+  type        = string
+  default     = "/tmp/coder-workspaces"
+
+  validation {
+    condition     = can(regex("^/[A-Za-z0-9._/-]+$", var.base_path))
+    error_message = "The base path must be absolute and have no blanks in it."
+  }
+}
+
+data "coder_workspace" "me" {}
+
+data "coder_workspace_owner" "me" {}
+
+data "coder_parameter" "greeting" {
+  name         = "greeting"
+  display_name = "Greeting"
+  description  = "What the workspace says when it has started; also in the file greeting of its home."
+  type         = "string"
+  default      = "hello"
+  mutable      = true
+}
+
+resource "coder_agent" "main" {
+  os   = "linux"
+  arch = "amd64"
+  dir  = "${local.folder}/home"
+
+  env = {
+    GREETING = data.coder_parameter.greeting.value
+  }
+
+  startup_script = <<-EOT
+    printf '%s\n' "$GREETING" > "$HOME/greeting"
+    printf '%s\n' "$GREETING"
+  EOT
+
+  metadata {
+    display_name = "Home"
+    key          = "home"
+    script       = "du -sh \"$HOME\" | cut -f1"
+    interval     = 60
+    timeout      = 10
+  }
+}
+
+locals {
+  folder = "${var.base_path}/${data.coder_workspace.me.id}"
+}
+
+# The agent's process. It is made when the workspace starts and destroyed when it stops; the home stays between builds.
+resource "terraform_data" "process" {
+  count = data.coder_workspace.me.start_count
+
+  # What the stop needs must be kept here: nothing else can be read while it runs.
+  input = {
+    folder = local.folder
+  }
+
+  triggers_replace = [coder_agent.main.token]
+
+  provisioner "local-exec" {
+    command = <<-EOT
+      set -eu
+      umask 077
+      mkdir -p "$FOLDER/home"
+      printf '%s' "$INIT_SCRIPT" > "$FOLDER/init.sh"
+      cd "$FOLDER/home"
+      HOME="$FOLDER/home" setsid sh "$FOLDER/init.sh" > "$FOLDER/agent.log" 2>&1 < /dev/null &
+      printf '%s\n' "$!" > "$FOLDER/agent.pid"
+    EOT
+    environment = {
+      FOLDER            = local.folder
+      INIT_SCRIPT       = coder_agent.main.init_script
+      CODER_AGENT_TOKEN = coder_agent.main.token
+    }
+    interpreter = ["/bin/sh", "-c"]
+  }
+
+  provisioner "local-exec" {
+    when    = destroy
+    command = <<-EOT
+      set -u
+      pid=$(cat "$FOLDER/agent.pid" 2> /dev/null) || exit 0
+      # The agent leads a session of its own, so its children go with it. It has time for its shutdown scripts.
+      kill -TERM -- "-$pid" 2> /dev/null || kill -TERM "$pid" 2> /dev/null || true
+      tries=0
+      while kill -0 "$pid" 2> /dev/null && [ "$tries" -lt 100 ]; do
+        sleep 0.1
+        tries=$((tries + 1))
+      done
+      kill -KILL -- "-$pid" 2> /dev/null || true
+      rm -f "$FOLDER/agent.pid"
+    EOT
+    environment = {
+      FOLDER = self.input.folder
+    }
+    interpreter = ["/bin/sh", "-c"]
+  }
+}
+
+# The home goes with the workspace, not with its builds.
+resource "terraform_data" "home" {
+  input = {
+    folder = local.folder
+  }
+
+  provisioner "local-exec" {
+    when        = destroy
+    command     = "rm -rf -- \"$FOLDER\""
+    interpreter = ["/bin/sh", "-c"]
+    environment = {
+      FOLDER = self.input.folder
+    }
+  }
+}

@@ -1,0 +1,150 @@
+#include "ui/prompt.h"
+
+#include <errno.h>
+#include <stdio.h>
+#include <termios.h>
+#include <unistd.h>
+
+#define ANSWER_MAX ((size_t)64 << 10)
+#define TRIES_MAX  100
+
+bool ui_interactive(const struct cli *cli)
+{
+    return cli->stdin_tty || cli->g.force_tty;
+}
+
+/* Reads a line byte by byte: what follows belongs to the next question. */
+static enum cm_code read_line(struct cm_buf *line, struct cm_err *err)
+{
+    char c;
+
+    for (;;) {
+        ssize_t n = read(0, &c, 1);
+        if (n < 0 && errno == EINTR)
+            continue;
+        if (n < 0)
+            return cm_err_errno(err, CM_IO, "read standard input");
+        if (n == 0 && line->len == 0)
+            return cm_err_set(err, CM_END, "EOF");
+        if (n == 0 || c == '\n')
+            break;
+        cm_buf_char(line, c);
+    }
+    if (line->len && line->ptr[line->len - 1] == '\r') {
+        line->len--;
+        line->ptr[line->len] = '\0';
+    }
+    return cm_buf_check(line, "the answer", err);
+}
+
+static enum cm_code read_answer(const struct cli *cli, bool secret, struct cm_buf *line,
+                                struct cm_err *err)
+{
+    struct termios saved, silent;
+    bool hide = secret && cli->stdin_tty && tcgetattr(0, &saved) == 0;
+
+    line->wipe = secret;
+    if (hide) {
+        silent = saved;
+        silent.c_lflag &= ~(tcflag_t)ECHO;
+        tcsetattr(0, TCSAFLUSH, &silent);
+    }
+    enum cm_code code = read_line(line, err);
+    if (hide) {
+        tcsetattr(0, TCSAFLUSH, &saved);
+        fputc('\n', stderr);
+    }
+    return code;
+}
+
+enum cm_code ui_ask(struct cli *cli, const struct ui_question *q, const char **ret,
+                    struct cm_err *err)
+{
+    for (int tries = 0; tries < TRIES_MAX; tries++) {
+        CM_AUTOBUF struct cm_buf line = CM_BUF_INIT(ANSWER_MAX);
+        fflush(stdout);
+        fprintf(stderr, "> %s ", q->text);
+        if (q->def && *q->def)
+            fprintf(stderr, "(%s) ", q->def);
+        if (read_answer(cli, q->secret, &line, err) != CM_OK) {
+            fputc('\n', stderr);
+            return err->code;
+        }
+        const char *answer =
+            line.len || !q->def ? cm_arena_cstr(cli->arena, cm_buf_view(&line)) : q->def;
+        if (!q->check || q->check(q->ctx, answer, err) == CM_OK) {
+            *ret = answer;
+            return CM_OK;
+        }
+        fprintf(stderr, "%s\n", err->text);
+    }
+    return err->code;
+}
+
+static enum cm_code check_yes_no(void *ctx, const char *answer, struct cm_err *err)
+{
+    (void)ctx;
+    static const char *const words[] = {"yes", "y", "no", "n"};
+    for (size_t i = 0; i < CM_COUNT_OF(words); i++)
+        if (cm_str_eq_nocase(cm_str_trim(cm_str(answer)), cm_str(words[i])))
+            return CM_OK;
+    return cm_err_set(err, CM_INVALID, "please answer yes or no");
+}
+
+enum cm_code ui_confirm(struct cli *cli, const char *text, bool default_yes, struct cm_err *err)
+{
+    struct ui_question q = {.text = cm_arena_printf(cli->arena, "%s (yes/no)", text),
+                            .def = default_yes ? "yes" : "no",
+                            .check = check_yes_no};
+    const char *answer = NULL;
+
+    if (cli->yes)
+        return CM_OK;
+    if (ui_ask(cli, &q, &answer, err) != CM_OK)
+        return err->code;
+    if (cm_str_starts_nocase(cm_str_trim(cm_str(answer)), CM_STR("y")))
+        return CM_OK;
+    return cm_err_set(err, CM_CANCELED, "%s", "");
+}
+
+struct choice {
+    const char *const *options;
+    size_t n, found;
+};
+
+static enum cm_code check_choice(void *ctx, const char *answer, struct cm_err *err)
+{
+    struct choice *c = ctx;
+    int64_t number;
+
+    for (size_t i = 0; i < c->n; i++) {
+        if (strcmp(answer, c->options[i]) == 0) {
+            c->found = i;
+            return CM_OK;
+        }
+    }
+    if (cm_str_to_i64(cm_str_trim(cm_str(answer)), &number) && number >= 1 &&
+        (size_t)number <= c->n) {
+        c->found = (size_t)number - 1;
+        return CM_OK;
+    }
+    return cm_err_set(err, CM_INVALID,
+                      "please answer with one of the texts, or a number from 1 to %zu", c->n);
+}
+
+enum cm_code ui_select(struct cli *cli, const char *text, const char *const *options, size_t n,
+                       size_t *ret, struct cm_err *err)
+{
+    struct choice c = {.options = options, .n = n};
+    struct ui_question q = {.text = text, .check = check_choice, .ctx = &c};
+    const char *answer = NULL;
+
+    if (!n)
+        return cm_err_set(err, CM_NOT_FOUND, "there is nothing to choose from");
+    for (size_t i = 0; i < n; i++)
+        fprintf(stderr, "  %zu. %s\n", i + 1, options[i]);
+    if (ui_ask(cli, &q, &answer, err) != CM_OK)
+        return err->code;
+    *ret = c.found;
+    return CM_OK;
+}

@@ -1,0 +1,183 @@
+#include "ui/table.h"
+
+#include <ctype.h>
+#include <stdio.h>
+#include <time.h>
+
+#define OUTPUT_MAX ((size_t)256 << 20)
+
+struct row {
+    struct cm_str *cells;
+    size_t n;
+    struct row *next;
+};
+
+struct ui_table {
+    struct cm_arena *a;
+    struct cm_str names[64];
+    size_t n_names;
+    struct row *first, *last;
+};
+
+struct ui_table *ui_table_new(struct cm_arena *a, const char *columns)
+{
+    struct ui_table *t = CM_NEW(a, struct ui_table);
+    struct cm_str rest = cm_str(columns);
+
+    t->a = a;
+    while (rest.len) {
+        cm_assert(t->n_names < CM_COUNT_OF(t->names));
+        rest = cm_str_split(rest, '|', &t->names[t->n_names++]);
+    }
+    return t;
+}
+
+void ui_table_row(struct ui_table *t)
+{
+    struct row *r = CM_NEW(t->a, struct row);
+
+    cm_assert(!t->last || t->last->n == t->n_names);
+    r->cells = CM_NEW_ARRAY(t->a, struct cm_str, t->n_names);
+    if (t->last)
+        t->last->next = r;
+    else
+        t->first = r;
+    t->last = r;
+}
+
+void ui_table_cell(struct ui_table *t, struct cm_str text)
+{
+    cm_assert(t->last->n < t->n_names);
+    t->last->cells[t->last->n++] = cm_arena_str(t->a, text);
+}
+
+void ui_table_cellf(struct ui_table *t, const char *fmt, ...)
+{
+    va_list ap;
+    va_start(ap, fmt);
+    const char *text = cm_arena_vprintf(t->a, fmt, ap);
+    va_end(ap);
+    ui_table_cell(t, cm_str(text));
+}
+
+/* Characters, not bytes; control characters are shown as blanks. */
+static size_t width(struct cm_str s)
+{
+    size_t n = 0;
+    for (size_t i = 0; i < s.len; i++)
+        n += ((unsigned char)s.ptr[i] & 0xc0) != 0x80;
+    return n;
+}
+
+static void put(struct cm_buf *out, struct cm_str s, size_t pad_to, bool upper)
+{
+    for (size_t i = 0; i < s.len; i++) {
+        char c = (unsigned char)s.ptr[i] < ' ' || s.ptr[i] == 0x7f ? ' ' : s.ptr[i];
+        cm_buf_char(out, upper ? (char)toupper((unsigned char)c) : c);
+    }
+    cm_buf_printf(out, "%*s  ", (int)(pad_to - width(s)), "");
+}
+
+void ui_table_print(const struct ui_table *t, const struct cm_conf_list *chosen)
+{
+    CM_AUTOBUF struct cm_buf out = CM_BUF_INIT(OUTPUT_MAX);
+    size_t order[64], widths[64], n = 0;
+
+    for (size_t i = 0; i < chosen->n && n < CM_COUNT_OF(order); i++)
+        for (size_t k = 0; k < t->n_names; k++)
+            if (cm_str_eq_nocase(t->names[k], cm_str(chosen->v[i])))
+                order[n++] = k;
+    if (!t->first)
+        return;
+    for (size_t i = 0; i < n; i++) {
+        widths[i] = width(t->names[order[i]]);
+        for (const struct row *r = t->first; r; r = r->next)
+            widths[i] = CM_MAX(widths[i], width(r->cells[order[i]]));
+    }
+    for (size_t i = 0; i < n; i++)
+        put(&out, t->names[order[i]], widths[i], true);
+    cm_buf_char(&out, '\n');
+    for (const struct row *r = t->first; r; r = r->next) {
+        for (size_t i = 0; i < n; i++)
+            put(&out, r->cells[order[i]], widths[i], false);
+        cm_buf_char(&out, '\n');
+    }
+    fwrite(out.ptr, 1, out.len, stdout);
+}
+
+bool ui_wants_json(const struct cli *cli)
+{
+    return strcmp(cli->output.format, "json") == 0;
+}
+
+static void newline(struct cm_buf *out, unsigned depth)
+{
+    cm_buf_printf(out, "\n%*s", (int)(2 * depth), "");
+}
+
+void ui_json_print(struct cm_str json)
+{
+    CM_AUTOBUF struct cm_buf out = CM_BUF_INIT(OUTPUT_MAX);
+    unsigned depth = 0;
+    bool in_string = false;
+
+    for (size_t i = 0; i < json.len; i++) {
+        char c = json.ptr[i];
+        bool opens = c == '{' || c == '[', closes = c == '}' || c == ']';
+        if (in_string) {
+            cm_buf_char(&out, c);
+            if (c == '\\' && i + 1 < json.len)
+                cm_buf_char(&out, json.ptr[++i]);
+            in_string = c != '"';
+        } else if (opens && i + 1 < json.len &&
+                   (json.ptr[i + 1] == '}' || json.ptr[i + 1] == ']')) {
+            cm_buf_append(&out, json.ptr + i, 2);
+            i++;
+        } else if (opens) {
+            cm_buf_char(&out, c);
+            newline(&out, ++depth);
+        } else if (closes) {
+            newline(&out, --depth);
+            cm_buf_char(&out, c);
+        } else {
+            cm_buf_char(&out, c);
+            if (c == ',')
+                newline(&out, depth);
+            else if (c == ':')
+                cm_buf_char(&out, ' ');
+            in_string = c == '"';
+        }
+    }
+    cm_buf_char(&out, '\n');
+    fwrite(out.ptr, 1, out.len, stdout);
+}
+
+const char *ui_time(struct cm_arena *a, struct cm_time t)
+{
+    char text[CM_TIME_TEXT];
+    int64_t second = t.us / CM_SECOND - (t.us % CM_SECOND < 0);
+    return cm_arena_cstr(a, cm_str(cm_time_format((struct cm_time){second * CM_SECOND}, text)));
+}
+
+const char *ui_now(struct cm_arena *a)
+{
+    char text[64] = "";
+    time_t now = time(NULL);
+    struct tm tm;
+    if (localtime_r(&now, &tm))
+        strftime(text, sizeof(text), "%b %e %H:%M:%S", &tm);
+    return cm_arena_cstr(a, cm_str(text));
+}
+
+const char *ui_ago(struct cm_arena *a, struct cm_time t)
+{
+    cm_usec d = cm_time_now().us - t.us;
+    long long s = d > 0 ? (long long)(d / CM_SECOND) : 0;
+    if (s < 60)
+        return cm_arena_printf(a, "%llds", s);
+    if (s < 3600)
+        return cm_arena_printf(a, "%lldm", s / 60);
+    if (s < 86400)
+        return cm_arena_printf(a, "%lldh%lldm", s / 3600, s % 3600 / 60);
+    return cm_arena_printf(a, "%lldd%lldh", s / 86400, s % 86400 / 3600);
+}

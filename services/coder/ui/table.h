@@ -1,0 +1,27 @@
+/* Rows for people, or JSON for programs, on stdout. */
+#pragma once
+
+#include "base/buf.h"
+#include "cli.h"
+
+/* A list of rows that knows its columns by the names that -c takes. */
+struct ui_table;
+
+struct ui_table *ui_table_new(struct cm_arena *a, const char *columns); /* "id|name|last used" */
+/* Starts a row; then one cell for each column, in their order. Texts are copied. */
+void ui_table_row(struct ui_table *t);
+void ui_table_cell(struct ui_table *t, struct cm_str text);
+void ui_table_cellf(struct ui_table *t, const char *fmt, ...) CM_PRINTF(2, 3);
+/* Prints the chosen columns, upper case heads, two spaces between; nothing for no rows. */
+void ui_table_print(const struct ui_table *t, const struct cm_conf_list *chosen);
+
+/* Prints compact JSON of our own encoder with an indent of two spaces. */
+void ui_json_print(struct cm_str json);
+bool ui_wants_json(const struct cli *cli);
+
+/* RFC 3339 in whole seconds, UTC. */
+const char *ui_time(struct cm_arena *a, struct cm_time t);
+/* "Nov 23 18:52:34", local time, for sentences. */
+const char *ui_now(struct cm_arena *a);
+/* "5m" in words, for how long ago something was: "5 minutes". */
+const char *ui_ago(struct cm_arena *a, struct cm_time t);
