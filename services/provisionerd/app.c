@@ -80,6 +80,15 @@ static const char *provider_path(struct app *app)
     return NULL;
 }
 
+/* A path in the environment that leads nowhere is terraform's to warn of, and no reason to stop. */
+static const char *cli_config(const struct options *o)
+{
+    if (!o->cli_config[0] || cm_fs_exists(o->cli_config))
+        return or_null(o->cli_config);
+    CM_WARN("terraform's CLI configuration file does not exist", CM_F_CSTR(path, o->cli_config));
+    return NULL;
+}
+
 static enum cm_code prepare_jobs(struct app *app, const char *const *host_env,
                                  const char *(*get)(const char *), struct cm_err *err)
 {
@@ -97,7 +106,7 @@ static enum cm_code prepare_jobs(struct app *app, const char *const *host_env,
                                          .provider = provider_path(app),
                                          .filesystem_mirror = or_null(o->mirror),
                                          .network_mirror = or_null(o->network_mirror),
-                                         .cli_config = or_null(o->cli_config)};
+                                         .cli_config = cli_config(o)};
     code = tf_install_prepare(app->a, &spec, &app->terraform, &app->install, err);
     if (code == CM_OK)
         code = version_cache_new(cm_fs_join(app->a, dir, "versions"), &app->cache, err);

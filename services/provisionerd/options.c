@@ -39,9 +39,10 @@ const struct cm_opt option_rows[] = {
     ROW(STR, network_mirror, .flag = "provider-network-mirror",
         .env = "CODER_PROVISIONER_PROVIDER_NETWORK_MIRROR", .value = "url",
         .help = "A mirror to ask for all other providers, instead of their registries."),
-    ROW(STR, cli_config, .env = "TF_CLI_CONFIG_FILE", .value = "file",
-        .help = "Terraform's own configuration file, to be used instead of the one that the "
-                "options above make."),
+    ROW(STR, cli_config, .flag = "terraform-cli-config", .env = "TF_CLI_CONFIG_FILE",
+        .value = "file",
+        .help = "Terraform's own configuration file, e.g. with credentials. What it says about "
+                "provider_installation comes before the options above."),
     ROW(DURATION, grace, .flag = "terraform-grace", .env = "CODER_PROVISIONER_TERRAFORM_GRACE",
         .def = "3m", .help = "How long terraform may take to stop gently before it is killed."),
     ROW(DURATION, heartbeat, .flag = "heartbeat", .env = "CODER_PROVISIONER_HEARTBEAT", .def = "5s",

@@ -97,7 +97,7 @@ static void host_modules(void *ctx, struct cm_str archive)
     struct current *c = ctx;
     struct cm_err err;
     if (transfer_store(c->d->cfg.client, c->job->lease, PB_ENUM(STORE_REQUEST__WHAT__MODULES),
-                       archive, NULL, NULL, &err) != CM_OK)
+                       archive, 0, NULL, NULL, &err) != CM_OK)
         CM_WARN("cannot store modules at the server", CM_F_ERR(&err));
 }
 

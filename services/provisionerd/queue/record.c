@@ -133,7 +133,7 @@ static bool hand_in_state(struct cm_rpc_client *client, struct cm_arena *a, cons
         !tf_state_is_complete(cm_buf_view(&state)))
         return true;
     enum cm_code code = transfer_store(client, lease, PB_ENUM(STORE_REQUEST__WHAT__STATE),
-                                       cm_buf_view(&state), NULL, NULL, &err);
+                                       cm_buf_view(&state), 0, NULL, NULL, &err);
     if (code == CM_OK)
         CM_INFO("handed in the state of a job that was broken off", CM_F_INT(bytes, state.len));
     else

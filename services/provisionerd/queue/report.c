@@ -10,7 +10,8 @@
 #define BATCH_DELAY   (100 * CM_MSEC) /* log lines that come together travel together */
 #define BATCH_BYTES   ((size_t)256 << 10)
 #define BATCH_LINES   2000
-#define CALL_DEADLINE (8 * CM_SECOND)
+#define CALL_DEADLINE (8 * CM_SECOND) /* less for a short lease */
+#define CALL_PART     6
 #define RETRY_DELAY   (1 * CM_SECOND)
 /* Of the lease: when to stop terraform gently, and when by force, for want of contact. */
 #define GENTLE_PART 3
@@ -247,13 +248,19 @@ static void on_update(struct report *r, const PB(UpdateReply) * reply, size_t li
     pthread_mutex_unlock(&r->lock);
 }
 
+/* A call that gets no answer must leave time to stop terraform before the lease ends. */
+static cm_usec call_deadline(const struct report *r)
+{
+    return CM_MAX(CM_MIN(CALL_DEADLINE, r->cfg.lease->lease_us / CALL_PART), 100 * CM_MSEC);
+}
+
 /* Heartbeat and logs in one. A description comes alone: with a full batch of lines it may not fit.
  */
 static enum cm_code send_update(struct report *r)
 {
     CM_AUTO(cm_arena) a = cm_arena_new();
     PB(UpdateRequest) req = PB_INIT(UPDATE_REQUEST);
-    const struct cm_rpc_call_opts opts = {.deadline = CALL_DEADLINE};
+    const struct cm_rpc_call_opts opts = {.deadline = call_deadline(r)};
     const void *answer = NULL;
     struct cm_err err;
     size_t lines = 0;
@@ -294,7 +301,7 @@ static enum cm_code send_state(struct report *r)
     pthread_mutex_unlock(&r->lock);
     enum cm_code code =
         transfer_store(r->cfg.client, r->cfg.lease, PB_ENUM(STORE_REQUEST__WHAT__STATE),
-                       cm_buf_view(&copy), between_chunks, r, &err);
+                       cm_buf_view(&copy), call_deadline(r), between_chunks, r, &err);
     if (code == CM_OK) {
         r->state_sent = version;
         return code;

@@ -1,12 +1,10 @@
 #include "queue/transfer.h"
 
-#define CHUNK_DEADLINE (10 * CM_SECOND)
-
 enum cm_code transfer_fetch(struct cm_rpc_client *client, PB(Lease) * lease,
                             PB(FetchRequest__What) what, struct cm_buf *out, struct cm_err *err)
 {
     PB(FetchRequest) req = PB_INIT(FETCH_REQUEST);
-    const struct cm_rpc_call_opts opts = {.deadline = CHUNK_DEADLINE};
+    const struct cm_rpc_call_opts opts = {.deadline = TRANSFER_DEADLINE};
     size_t before = out->len;
     req.lease = lease;
     req.what = what;
@@ -32,11 +30,11 @@ enum cm_code transfer_fetch(struct cm_rpc_client *client, PB(Lease) * lease,
 }
 
 enum cm_code transfer_store(struct cm_rpc_client *client, PB(Lease) * lease,
-                            PB(StoreRequest__What) what, struct cm_str data,
+                            PB(StoreRequest__What) what, struct cm_str data, cm_usec deadline,
                             void (*between)(void *ctx), void *ctx, struct cm_err *err)
 {
     PB(StoreRequest) req = PB_INIT(STORE_REQUEST);
-    const struct cm_rpc_call_opts opts = {.deadline = CHUNK_DEADLINE};
+    const struct cm_rpc_call_opts opts = {.deadline = deadline > 0 ? deadline : TRANSFER_DEADLINE};
     req.lease = lease;
     req.what = what;
     req.total = (int64_t)data.len;

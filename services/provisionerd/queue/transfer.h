@@ -18,11 +18,13 @@
 CM_MUST_USE enum cm_code transfer_fetch(struct cm_rpc_client *client, PB(Lease) * lease,
                                         PB(FetchRequest__What) what, struct cm_buf *out,
                                         struct cm_err *err);
-/* between (may be NULL) runs after each chunk that is not the last, so that a long transfer does
- * not stop a heart. */
+/* deadline: of each chunk; 0: TRANSFER_DEADLINE. between (may be NULL) runs after each chunk that
+ * is not the last, so that a long transfer does not stop a heart. */
+#define TRANSFER_DEADLINE (10 * CM_SECOND)
 CM_MUST_USE enum cm_code transfer_store(struct cm_rpc_client *client, PB(Lease) * lease,
                                         PB(StoreRequest__What) what, struct cm_str data,
-                                        void (*between)(void *ctx), void *ctx, struct cm_err *err);
+                                        cm_usec deadline, void (*between)(void *ctx), void *ctx,
+                                        struct cm_err *err);
 
 /* Will the same request be refused again? Otherwise it is worth another try. */
 bool transfer_is_final(enum cm_code code);

@@ -26,7 +26,7 @@ static const char *const versions[] = {
     "2.0.1",  "2.0.2",  "2.1.0",  "2.1.1",  "2.1.2",  "2.1.3",  "2.2.0",  "2.3.0",  "2.4.0",
     "2.4.1",  "2.4.2",  "2.5.0",  "2.5.1",  "2.5.2",  "2.5.3",  "2.6.0",  "2.7.0",  "2.8.0",
     "2.9.0",  "2.10.0", "2.10.1", "2.11.0", "2.12.0", "2.13.0", "2.13.1", "2.14.0", "2.15.0",
-    "2.16.0", "2.17.0", "2.18.0",
+    "2.16.0", "2.17.0", "2.18.0", "2.99.0",
 };
 
 char *tf_sha256_hex(struct cm_arena *a, struct cm_str data)
@@ -123,12 +123,12 @@ static void put_method(struct cm_buf *out, const char *method, const char *key, 
 }
 
 /* All matching methods are asked and must answer, so each provider gets exactly one. */
-static void write_config(struct cm_arena *a, const struct tf_install_spec *spec, const char *mirror,
-                         struct cm_buf *out)
+static void write_methods(struct cm_arena *a, const struct tf_install_spec *spec,
+                          const char *mirror, struct cm_buf *out)
 {
-    CM_AUTOBUF struct cm_buf mirrored = CM_BUF_INIT((size_t)1 << 20),
-                             excluded = CM_BUF_INIT((size_t)1 << 20);
-    cm_buf_cstr(out, "disable_checkpoint = true\nprovider_installation {\n");
+    CM_AUTOBUF struct cm_buf mirrored = CM_BUF_INIT((size_t)1 << 20);
+    CM_AUTOBUF struct cm_buf excluded = CM_BUF_INIT((size_t)1 << 20);
+    cm_buf_cstr(out, "provider_installation {\n");
     if (mirror) {
         put_method(out, "filesystem_mirror", "path", mirror, "include", "\"" OWN_ADDRESS "\"");
         cm_buf_cstr(&excluded, "\"" OWN_ADDRESS "\"");
@@ -147,6 +147,24 @@ static void write_config(struct cm_arena *a, const struct tf_install_spec *spec,
     else
         put_method(out, "direct", NULL, NULL, "exclude", rest);
     cm_buf_cstr(out, "}\n");
+}
+
+static enum cm_code write_config(struct cm_arena *a, const struct tf_install_spec *spec,
+                                 const char *mirror, struct cm_buf *out, struct cm_err *err)
+{
+    struct cm_str own = CM_STR_NONE;
+    if (spec->cli_config) {
+        enum cm_code code = cm_fs_read(spec->cli_config, out, err);
+        if (code != CM_OK)
+            return cm_err_wrap(err, "terraform's CLI configuration");
+        own = cm_arena_str(a, cm_buf_view(out));
+        cm_buf_char(out, '\n');
+    }
+    if (!cm_str_contains(own, CM_STR("disable_checkpoint")))
+        cm_buf_cstr(out, "disable_checkpoint = true\n");
+    if (!cm_str_contains(own, CM_STR("provider_installation")))
+        write_methods(a, spec, mirror, out);
+    return cm_buf_check(out, "terraform's CLI configuration", err);
 }
 
 enum cm_code tf_install_prepare(struct cm_arena *a, const struct tf_install_spec *spec,
@@ -172,12 +190,12 @@ enum cm_code tf_install_prepare(struct cm_arena *a, const struct tf_install_spec
     }
     if (code != CM_OK)
         return code;
-    write_config(a, spec, mirror, &config);
-    in.cli_config = spec->cli_config;
-    if (!in.cli_config) {
-        in.cli_config = cm_fs_join(a, spec->cache_dir, "terraform.rc");
+    code = write_config(a, spec, mirror, &config, err);
+    in.cli_config = cm_fs_join(a, spec->cache_dir, "terraform.rc");
+    if (code == CM_OK)
         code = cm_fs_write(in.cli_config, cm_buf_view(&config), 0600, false, err);
-    }
+    if (code != CM_OK)
+        return code;
     in.fingerprint = tf_sha256_hex(a, cm_arena_fmt(a, "%s %s %s %s %s", bin->version, bin->platform,
                                                    provider_hash, in.cli_config, config.ptr));
     if (code == CM_OK)
