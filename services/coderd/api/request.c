@@ -9,42 +9,6 @@ const char API_NOT_FOUND[] = "Resource not found or you do not have access to th
 #define REPLY_MAX ((size_t)64 * 1024 * 1024)
 static const char JSON_TYPE[] = "application/json; charset=utf-8";
 
-enum cm_code api_not_found(struct cm_err *err)
-{
-    return cm_err_set(err, CM_NOT_FOUND, "%s", API_NOT_FOUND);
-}
-
-bool api_may(const struct api_req *r, enum rbac_action action, const struct rbac_object *o)
-{
-    return may(r->who, action, o);
-}
-
-enum cm_code api_authorize_also(struct api_req *r, enum rbac_action action,
-                                const struct rbac_object *o, struct cm_err *err)
-{
-    if (may(r->who, action, o))
-        return CM_OK;
-    if (action == RBAC_do_read || !may(r->who, RBAC_do_read, o))
-        return api_not_found(err);
-    return cm_err_set(err, CM_DENIED, "Forbidden.");
-}
-
-enum cm_code api_authorize(struct api_req *r, const struct rbac_object *o, struct cm_err *err)
-{
-    const struct route_rule *rule = &r->route->rule;
-    cm_assert(rule->kind == RULE_OBJECT && o->resource == rule->resource);
-    enum cm_code code = api_authorize_also(r, rule->action, o, err);
-    if (code == CM_OK)
-        r->authorized = true;
-    return code;
-}
-
-void api_authorize_list(struct api_req *r)
-{
-    cm_assert(r->route->rule.kind == RULE_OBJECT && r->route->rule.action == RBAC_do_read);
-    r->authorized = true;
-}
-
 static void take_body(struct api_req *r, int status, struct cm_buf *b)
 {
     cm_buf_char(b, '\n');

@@ -64,6 +64,9 @@ struct api_req {
  * and CM_DENIED when it may. */
 CM_MUST_USE enum cm_code api_authorize(struct api_req *r, const struct rbac_object *o,
                                        struct cm_err *err);
+/* For things whose existence is no secret, such as settings of the deployment: always CM_DENIED. */
+CM_MUST_USE enum cm_code api_authorize_known(struct api_req *r, const struct rbac_object *o,
+                                             struct cm_err *err);
 /* The same for another action than the route's; does not count as the route's rule. */
 CM_MUST_USE enum cm_code api_authorize_also(struct api_req *r, enum rbac_action action,
                                             const struct rbac_object *o, struct cm_err *err);
