@@ -164,3 +164,8 @@ const char *cm_rpc_loopback(void)
     freeaddrinfo(found);
     return "127.0.0.1";
 }
+
+void cm_rpc_global_done(void)
+{
+    nng_fini();
+}

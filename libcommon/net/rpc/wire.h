@@ -85,3 +85,7 @@ enum cm_code cm_rpc_nng_err(struct cm_err *err, int rv, const char *what);
 /* "127.0.0.1", or "[::1]" where nng cannot use the former: its resolver leaves out addresses of a
  * family that no other interface has. */
 const char *cm_rpc_loopback(void);
+
+/* Ends nng's threads, once the last client and server are freed: what they still hold would look
+ * like a leak at the end of the process. Optional, once. */
+void cm_rpc_global_done(void);

@@ -534,5 +534,7 @@ int main(void)
         TEST(peers_that_vanish_do_no_harm),
         TEST(threads_may_wait),
     };
-    return cmocka_run_group_tests_name("rpc", tests, NULL, NULL);
+    int rv = cmocka_run_group_tests_name("rpc", tests, NULL, NULL);
+    cm_rpc_global_done();
+    return rv;
 }

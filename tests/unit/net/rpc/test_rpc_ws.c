@@ -465,5 +465,7 @@ int main(void)
         TEST(errors_of_connecting_are_precise),
         TEST(the_front_takes_only_nng),
     };
-    return cmocka_run_group_tests_name("rpc through the public port", tests, NULL, NULL);
+    int rv = cmocka_run_group_tests_name("rpc through the public port", tests, NULL, NULL);
+    cm_rpc_global_done();
+    return rv;
 }
