@@ -9,6 +9,7 @@
 #include <nghttp2/nghttp2.h>
 
 #include "base/list.h"
+#include "net/tunnel/share.h"
 #include "net/tunnel/tunnel.h"
 
 #define START_WINDOW ((uint32_t)256 * 1024)
@@ -96,7 +97,8 @@ struct cm_tunnel {
     size_t buffered; /* sum of unconsumed */
     size_t debt;     /* received, not yet given back to the connection's window */
     struct cm_err why;
-    bool fatal; /* set in callbacks: why says it */
+    struct share *receiving; /* the chunk that nghttp2 reads now, or NULL */
+    bool fatal;              /* set in callbacks: why says it */
 
     struct cm_timer ping_timer;
     cm_usec heard_at, asked_at, rtt;

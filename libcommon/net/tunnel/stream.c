@@ -3,6 +3,8 @@
 
 #include <event2/buffer.h>
 
+#define FRAME_CHUNKS 16
+
 static void free_later(void *arg)
 {
     struct tstream *ts = arg;
@@ -178,7 +180,7 @@ void tstream_received(struct tstream *ts, const uint8_t *data, size_t len)
     t->buffered += len;
     switch (ts->role) {
     case ROLE_STREAM:
-        evbuffer_add(ts->s.in, data, len);
+        share_append(t->receiving, ts->s.in, data, len);
         tunnel_mark(ts, EV_DATA);
         return;
     case ROLE_CALL:
@@ -232,7 +234,13 @@ static ssize_t on_read(nghttp2_session *h2, int32_t id, uint8_t *buf, size_t max
     (void)buf;
     (void)ctx;
     struct tstream *ts = source->ptr;
-    size_t have = evbuffer_get_length(ts->out), n = CM_MIN(have, max);
+    size_t have = evbuffer_get_length(ts->out), n = 0;
+    struct evbuffer_iovec v[FRAME_CHUNKS];
+    /* Whole chunks only: they move into the frame without a copy. */
+    share_split_first(ts->out, max);
+    int chunks = CM_MIN(evbuffer_peek(ts->out, -1, NULL, v, FRAME_CHUNKS), FRAME_CHUNKS);
+    for (int i = 0; i < chunks && n + v[i].iov_len <= max; i++)
+        n += v[i].iov_len;
     if (n == 0 && !ts->s.finished) {
         ts->deferred = true;
         return NGHTTP2_ERR_DEFERRED;

@@ -147,13 +147,17 @@ static void receive(struct cm_tunnel *t)
         struct evbuffer_iovec v;
         if (evbuffer_peek(in, -1, NULL, &v, 1) < 1 || v.iov_len == 0)
             break;
+        if (v.iov_len >= SHARE_MIN)
+            t->receiving = share_take(in, v.iov_len);
         ssize_t n = nghttp2_session_mem_recv(t->h2, v.iov_base, v.iov_len);
+        if (!t->receiving)
+            evbuffer_drain(in, v.iov_len);
+        share_unref(CM_TAKE(t->receiving));
         if (n < 0) {
             cm_err_set(&t->why, CM_PROTOCOL, "HTTP/2: %s", nghttp2_strerror((int)n));
             t->fatal = true;
             break;
         }
-        evbuffer_drain(in, v.iov_len);
         total += v.iov_len;
     }
     if (total) {
