@@ -249,6 +249,16 @@ void auth_resolve(struct worker *w, struct api_req **reqs, size_t n)
         else
             asked[n_asked++] = r;
     }
+    /* Requests of one client often come together: each key is looked up once. */
+    struct cm_str unique[64];
+    size_t n_unique = 0;
+    for (size_t i = 0; i < n_asked; i++) {
+        size_t k = 0;
+        while (k < n_unique && !cm_str_eq(unique[k], ids[i]))
+            k++;
+        if (k == n_unique)
+            unique[n_unique++] = ids[i];
+    }
     if (!n_asked)
         return;
     struct cm_err err;
@@ -256,7 +266,8 @@ void auth_resolve(struct worker *w, struct api_req **reqs, size_t n)
     size_t n_rows = 0;
     /* The rows live in the arena of the request that is answered last (see front_work), so they
      * outlive the others. */
-    if (store_auth_by_keys(w->db, reqs[0]->arena, ids, n_asked, &rows, &n_rows, &err) != CM_OK) {
+    if (store_auth_by_keys(w->db, reqs[0]->arena, unique, n_unique, &rows, &n_rows, &err) !=
+        CM_OK) {
         CM_ERROR("cannot look up session tokens", CM_F_ERR(&err));
         for (size_t i = 0; i < n_asked; i++)
             api_reply_message(asked[i], 503, "The database cannot be reached. Try again shortly.",
