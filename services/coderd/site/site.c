@@ -2,6 +2,7 @@
 
 #include <errno.h>
 #include <fcntl.h>
+#include <stdatomic.h>
 #include <stdio.h>
 #include <sys/mman.h>
 #include <sys/stat.h>
@@ -20,12 +21,18 @@
 #define BINARIES_MAX 4
 #define BINARY_BYTES ((size_t)64 * 1024 * 1024)
 
+enum gzip_state { GZIP_NONE, GZIP_WORKING, GZIP_READY };
+
 struct binary {
     char name[64]; /* coder-linux-amd64 */
     const char *map;
     size_t len;
-    char *gzip; /* made at start, as every agent of a deployment asks for it */
+    /* Made by a worker when somebody first asks for it; until it is ready the plain file is sent.
+     */
+    char *gzip;
     size_t gzip_len;
+    _Atomic(int) gzip_state; /* enum gzip_state */
+    struct cm_task gzip_task;
     char etag[48]; /* quoted SHA-1 of the uncompressed file, as IDE plugins check it */
     char length[24];
 };
@@ -50,8 +57,10 @@ static const char *machine_arch(void)
     return "amd64";
 }
 
-static void compress_binary(struct binary *b)
+static void compress_binary(struct cm_task *t, void *thread_ctx)
 {
+    (void)thread_ctx;
+    struct binary *b = cm_container_of(t, struct binary, gzip_task);
     z_stream z = {0};
     if (deflateInit2(&z, 6, Z_DEFLATED, 15 + 16, 8, Z_DEFAULT_STRATEGY) != Z_OK)
         return;
@@ -66,6 +75,8 @@ static void compress_binary(struct binary *b)
         b->gzip = cm_xrealloc_array(b->gzip, b->gzip_len, 1);
     }
     deflateEnd(&z);
+    madvise((void *)(uintptr_t)b->map, b->len, MADV_DONTNEED);
+    b->gzip_state = GZIP_READY;
 }
 
 static enum cm_code add_binary(struct site *s, const char *dir, const char *file,
@@ -93,6 +104,8 @@ static enum cm_code add_binary(struct site *s, const char *dir, const char *file
     CM_AUTOBUF struct cm_buf hex = CM_BUF_INIT(2 * sizeof(sha1));
     cm_hex_encode(&hex, sha1, sha1_len);
     snprintf(b->etag, sizeof(b->etag), "\"%s\"", hex.ptr);
+    /* Hashing has read it all in; what nobody downloads need not stay in memory. */
+    madvise(map, b->len, MADV_DONTNEED);
     s->n++;
     return CM_OK;
 }
@@ -240,13 +253,17 @@ static void serve_binary(struct site *s, struct api_req *r, struct cm_str name)
     }
     static const char type[] = "application/octet-stream";
     if (cm_http_header_has(&r->http->head, "accept-encoding", "gzip")) {
-        if (!b->gzip)
-            compress_binary(
-                b); /* once, 0.2 s; at start it would delay the first answer for everybody */
-        if (b->gzip_len) {
+        int none = GZIP_NONE;
+        if (b->gzip_state == GZIP_READY && b->gzip_len) {
             h[n++] = (struct cm_http_header){CM_STR("Content-Encoding"), CM_STR("gzip")};
             respond(r, 200, type, cm_str_n(b->gzip, b->gzip_len), h, n);
             return;
+        }
+        if (atomic_compare_exchange_strong(&b->gzip_state, &none, GZIP_WORKING)) {
+            struct cm_err err;
+            b->gzip_task.work = compress_binary;
+            if (cm_pool_submit(r->app->workers, &b->gzip_task, &err) != CM_OK)
+                b->gzip_state = GZIP_NONE;
         }
     }
     respond(r, 200, type, cm_str_n(b->map, b->len), h, n);
