@@ -1,0 +1,310 @@
+#include "remote/ssh_client.h"
+
+#include <errno.h>
+#include <poll.h>
+#include <signal.h>
+#include <stdio.h>
+#include <sys/ioctl.h>
+#include <sys/signalfd.h>
+#include <sys/socket.h>
+#include <sys/un.h>
+#include <termios.h>
+#include <unistd.h>
+
+#include <libssh/callbacks.h>
+#include <libssh/libssh.h>
+
+#include "sys/fd.h"
+
+#define CHUNK       32768
+#define FORWARD_MAX 16
+
+/* One forwarded connection to the key agent here. */
+struct forward {
+    ssh_channel channel; /* NULL: free */
+    int fd;
+};
+
+struct client {
+    ssh_session session;
+    ssh_channel channel;
+    const struct ssh_run *run;
+    struct termios saved;
+    bool raw;
+    int winch_fd;
+    bool stdin_ended;
+    struct forward forwards[FORWARD_MAX];
+    struct ssh_callbacks_struct callbacks;
+};
+
+static enum cm_code failed(struct client *c, const char *what, struct cm_err *err)
+{
+    return cm_err_set(err, CM_UNAVAILABLE, "%s: %s", what, ssh_get_error(c->session));
+}
+
+static void window_size(int *ret_columns, int *ret_rows)
+{
+    struct winsize w;
+    *ret_columns = 80;
+    *ret_rows = 24;
+    for (int fd = 0; fd <= 2; fd++) {
+        if (ioctl(fd, TIOCGWINSZ, &w) == 0 && w.ws_col && w.ws_row) {
+            *ret_columns = w.ws_col;
+            *ret_rows = w.ws_row;
+            return;
+        }
+    }
+}
+
+static int connect_unix(const char *path)
+{
+    struct sockaddr_un un = {.sun_family = AF_UNIX};
+    if (strlen(path) >= sizeof(un.sun_path))
+        return -1;
+    memcpy(un.sun_path, path, strlen(path) + 1);
+    int fd = socket(AF_UNIX, SOCK_STREAM | SOCK_CLOEXEC, 0);
+    if (fd >= 0 && connect(fd, (const struct sockaddr *)&un, sizeof(un)) != 0) {
+        close(fd);
+        fd = -1;
+    }
+    return fd;
+}
+
+/* The remote end wants to talk to the key agent of this machine. */
+static ssh_channel on_agent_open(ssh_session session, void *userdata)
+{
+    struct client *c = userdata;
+
+    for (size_t i = 0; i < FORWARD_MAX; i++) {
+        struct forward *f = &c->forwards[i];
+        if (f->channel)
+            continue;
+        f->fd = connect_unix(c->run->agent_socket);
+        if (f->fd < 0)
+            return NULL;
+        f->channel = ssh_channel_new(session);
+        return f->channel;
+    }
+    return NULL;
+}
+
+static enum cm_code connect_session(struct client *c, int fd, struct cm_err *err)
+{
+    int no = 0;
+    long timeout = 30;
+
+    ssh_options_set(c->session, SSH_OPTIONS_HOST, "workspace");
+    ssh_options_set(c->session, SSH_OPTIONS_USER, "coder");
+    ssh_options_set(c->session, SSH_OPTIONS_FD, &fd);
+    ssh_options_set(c->session, SSH_OPTIONS_PROCESS_CONFIG, &(bool){false});
+    ssh_options_set(c->session, SSH_OPTIONS_STRICTHOSTKEYCHECK, &no);
+    ssh_options_set(c->session, SSH_OPTIONS_KNOWNHOSTS, "/dev/null");
+    ssh_options_set(c->session, SSH_OPTIONS_GLOBAL_KNOWNHOSTS, "/dev/null");
+    ssh_options_set(c->session, SSH_OPTIONS_TIMEOUT, &timeout);
+    /* The session below is encrypted end to end already: the fastest cipher will do. */
+    ssh_options_set(c->session, SSH_OPTIONS_CIPHERS_C_S,
+                    "aes128-gcm@openssh.com,aes256-gcm@openssh.com,aes128-ctr");
+    ssh_options_set(c->session, SSH_OPTIONS_CIPHERS_S_C,
+                    "aes128-gcm@openssh.com,aes256-gcm@openssh.com,aes128-ctr");
+    if (ssh_connect(c->session) != SSH_OK)
+        return failed(c, "SSH with the workspace", err);
+    if (ssh_userauth_none(c->session, NULL) != SSH_AUTH_SUCCESS)
+        return failed(c, "SSH sign-in to the workspace", err);
+    return CM_OK;
+}
+
+static enum cm_code open_channel(struct client *c, struct cm_err *err)
+{
+    const char *term = cm_conf_getenv("TERM");
+    int columns, rows;
+
+    c->channel = ssh_channel_new(c->session);
+    if (!c->channel || ssh_channel_open_session(c->channel) != SSH_OK)
+        return failed(c, "open an SSH channel", err);
+    if (c->run->agent_socket) {
+        c->callbacks.userdata = c;
+        c->callbacks.channel_open_request_auth_agent_function = on_agent_open;
+        ssh_callbacks_init(&c->callbacks);
+        ssh_set_callbacks(c->session, &c->callbacks);
+        if (ssh_channel_request_auth_agent(c->channel) != SSH_OK)
+            fprintf(stderr, "The workspace does not take the forwarded SSH agent.\n");
+    }
+    for (size_t i = 0; i < c->run->env.n; i++) {
+        CM_AUTOFREE char *name = cm_xstrdup(c->run->env.v[i]);
+        char *value = strchr(name, '=');
+        if (!value)
+            return cm_err_set(err, CM_INVALID,
+                              "invalid --env \"%s\": it must be of the form KEY=VALUE", name);
+        *value = '\0';
+        if (ssh_channel_request_env(c->channel, name, value + 1) != SSH_OK)
+            return failed(c, "set an environment variable", err);
+    }
+    window_size(&columns, &rows);
+    if (c->run->pty && ssh_channel_request_pty_size(c->channel, term && *term ? term : "xterm",
+                                                    columns, rows) != SSH_OK)
+        return failed(c, "request a terminal", err);
+    int r = c->run->command ? ssh_channel_request_exec(c->channel, c->run->command)
+                            : ssh_channel_request_shell(c->channel);
+    return r == SSH_OK ? CM_OK : failed(c, "start the command", err);
+}
+
+static void set_raw(struct client *c)
+{
+    struct termios t;
+    if (!c->run->pty || tcgetattr(0, &c->saved) != 0)
+        return;
+    t = c->saved;
+    cfmakeraw(&t);
+    c->raw = tcsetattr(0, TCSADRAIN, &t) == 0;
+}
+
+static void restore(struct client *c)
+{
+    if (c->raw)
+        tcsetattr(0, TCSADRAIN, &c->saved);
+    c->raw = false;
+}
+
+/* Everything that is there, of both kinds. False when a write failed: nobody listens any more. */
+static bool pass_output(struct client *c)
+{
+    char buf[CHUNK];
+    for (int is_stderr = 0; is_stderr < 2; is_stderr++) {
+        int n;
+        while ((n = ssh_channel_read_nonblocking(c->channel, buf, sizeof(buf), is_stderr)) > 0)
+            if (cm_fd_write_all(is_stderr ? 2 : 1, buf, (size_t)n, NULL) != CM_OK)
+                return false;
+    }
+    return true;
+}
+
+static enum cm_code pass_input(struct client *c, struct cm_err *err)
+{
+    char buf[CHUNK];
+    size_t room = CM_MIN((size_t)ssh_channel_window_size(c->channel), sizeof(buf));
+    ssize_t n = read(0, buf, room);
+
+    if (n < 0 && (errno == EINTR || errno == EAGAIN))
+        return CM_OK;
+    if (n <= 0) {
+        c->stdin_ended = true;
+        ssh_channel_send_eof(c->channel);
+        return CM_OK;
+    }
+    for (ssize_t at = 0; at < n;) {
+        int sent = ssh_channel_write(c->channel, buf + at, (uint32_t)(n - at));
+        if (sent < 0)
+            return ssh_channel_is_closed(c->channel) || ssh_channel_is_eof(c->channel)
+                       ? CM_OK
+                       : failed(c, "send", err);
+        at += sent;
+    }
+    return CM_OK;
+}
+
+static void close_forward(struct forward *f)
+{
+    if (!f->channel)
+        return;
+    ssh_channel_close(f->channel);
+    ssh_channel_free(f->channel);
+    close(f->fd);
+    f->channel = NULL;
+}
+
+/* The key agent's answers are small, so plain blocking writes do. */
+static void pass_forwards(struct client *c, const struct pollfd *fds, size_t n)
+{
+    char buf[CHUNK];
+    for (size_t i = 0; i < FORWARD_MAX; i++) {
+        struct forward *f = &c->forwards[i];
+        int got = 0;
+        if (!f->channel)
+            continue;
+        while ((got = ssh_channel_read_nonblocking(f->channel, buf, sizeof(buf), 0)) > 0)
+            if (cm_fd_write_all(f->fd, buf, (size_t)got, NULL) != CM_OK)
+                break;
+        bool readable = false;
+        for (size_t k = 0; k < n; k++)
+            readable = readable || (fds[k].fd == f->fd && fds[k].revents);
+        ssize_t r = readable ? read(f->fd, buf, sizeof(buf)) : 1;
+        if (readable && r > 0)
+            ssh_channel_write(f->channel, buf, (uint32_t)r);
+        if (r <= 0 || ssh_channel_is_eof(f->channel) || ssh_channel_is_closed(f->channel))
+            close_forward(f);
+    }
+}
+
+static void on_winch(struct client *c)
+{
+    struct signalfd_siginfo info;
+    int columns, rows;
+    cm_ignore(read(c->winch_fd, &info, sizeof(info)) < 0, "only the wake-up counts");
+    window_size(&columns, &rows);
+    if (c->run->pty)
+        ssh_channel_change_pty_size(c->channel, columns, rows);
+}
+
+static enum cm_code converse(struct client *c, struct cm_err *err)
+{
+    for (;;) {
+        struct pollfd fds[3 + FORWARD_MAX];
+        size_t n = 0;
+        if (!pass_output(c))
+            return CM_OK;
+        if (ssh_channel_is_closed(c->channel) ||
+            (ssh_channel_is_eof(c->channel) && !ssh_channel_is_open(c->channel)))
+            return CM_OK;
+        if (!ssh_is_connected(c->session))
+            return cm_err_set(err, CM_UNAVAILABLE, "the connection to the workspace is lost");
+        bool want_stdin = !c->stdin_ended && ssh_channel_window_size(c->channel) > 0 &&
+                          !ssh_channel_is_eof(c->channel);
+        fds[n++] = (struct pollfd){.fd = ssh_get_fd(c->session), .events = POLLIN};
+        fds[n++] = (struct pollfd){.fd = want_stdin ? 0 : -1, .events = POLLIN};
+        fds[n++] = (struct pollfd){.fd = c->winch_fd, .events = POLLIN};
+        for (size_t i = 0; i < FORWARD_MAX; i++)
+            if (c->forwards[i].channel)
+                fds[n++] = (struct pollfd){.fd = c->forwards[i].fd, .events = POLLIN};
+        if (poll(fds, n, 1000) < 0 && errno != EINTR)
+            return cm_err_errno(err, CM_IO, "poll");
+        if (fds[2].revents)
+            on_winch(c);
+        if (fds[1].revents && pass_input(c, err) != CM_OK)
+            return err->code;
+        pass_forwards(c, fds, n);
+    }
+}
+
+enum cm_code ssh_client_run(int fd, const struct ssh_run *run, int *ret_status, struct cm_err *err)
+{
+    struct client c = {.session = ssh_new(), .run = run, .winch_fd = -1};
+    sigset_t winch;
+
+    if (!c.session) {
+        close(fd);
+        return cm_err_set(err, CM_INTERNAL, "SSH cannot be set up");
+    }
+    sigemptyset(&winch);
+    sigaddset(&winch, SIGWINCH);
+    sigprocmask(SIG_BLOCK, &winch, NULL);
+    c.winch_fd = signalfd(-1, &winch, SFD_CLOEXEC | SFD_NONBLOCK);
+    enum cm_code code = connect_session(&c, fd, err);
+    if (code == CM_OK)
+        code = open_channel(&c, err);
+    if (code == CM_OK) {
+        set_raw(&c);
+        code = converse(&c, err);
+        restore(&c);
+    }
+    int status = c.channel ? ssh_channel_get_exit_status(c.channel) : -1;
+    *ret_status = status < 0 ? 255 : status;
+    for (size_t i = 0; i < FORWARD_MAX; i++)
+        close_forward(&c.forwards[i]);
+    if (c.channel)
+        ssh_channel_free(c.channel);
+    ssh_disconnect(c.session);
+    ssh_free(c.session);
+    if (c.winch_fd >= 0)
+        close(c.winch_fd);
+    return code;
+}
