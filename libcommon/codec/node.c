@@ -1,7 +1,7 @@
-/* The tree, and JSON into it. cJSON parses; its own tree is gone before this file returns. */
+/* The tree, and JSON into it. jansson parses; its own tree is gone before this file returns. */
 #include "codec/node.h"
 
-#include <cjson/cJSON.h>
+#include <jansson.h>
 #include <math.h>
 #include <stdio.h>
 #include <stdlib.h>
@@ -12,14 +12,14 @@
 const struct cm_json_limits cm_json_body_limits = {16u << 20, 200000, 64};
 const struct cm_json_limits cm_json_file_limits = {256u << 20, 8000000, 128};
 
-static void free_cjson(cJSON **p)
+static void free_tree(json_t **p)
 {
-    cJSON_Delete(*p);
+    json_decref(*p);
 }
 
-/* Checks what cJSON would let through or pay for: depth and number of values, control characters in
- * strings, and \u0000, at which cJSON cuts a string. Looks at the first value only; does not judge
- * the grammar. */
+/* Checks what the parser would pay for, and what no text of ours can hold: depth and number of
+ * values, control characters in strings, \u0000. Looks at the first value only; does not judge the
+ * grammar. */
 static enum cm_code check_text(struct cm_str text, const struct cm_json_limits *limits,
                                struct cm_err *err)
 {
@@ -75,42 +75,75 @@ void cm_json_number_text(double v, char out[32])
     }
 }
 
-static void convert(struct cm_arena *a, const cJSON *from, struct cm_json *to)
+static void convert(struct cm_arena *a, json_t *from, struct cm_json *to)
 {
     char text[32];
 
-    if (cJSON_IsString(from)) {
+    switch (json_typeof(from)) {
+    case JSON_STRING:
         to->type = CM_JSON_STRING;
-        to->str = cm_arena_str(a, cm_str(from->valuestring));
-    } else if (cJSON_IsNumber(from)) {
+        to->str = cm_arena_str(a, cm_str_n(json_string_value(from), json_string_length(from)));
+        break;
+    case JSON_INTEGER:
         to->type = CM_JSON_NUMBER;
-        to->num = from->valuedouble;
+        to->is_int = true;
+        to->integer = json_integer_value(from);
+        to->num = (double)to->integer;
+        to->str = cm_arena_fmt(a, "%lld", (long long)to->integer);
+        break;
+    case JSON_REAL:
+        to->type = CM_JSON_NUMBER;
+        to->num = json_real_value(from);
         cm_json_number_text(to->num, text);
         to->str = cm_arena_str(a, cm_str(text));
-    } else if (cJSON_IsBool(from)) {
+        break;
+    case JSON_TRUE:
+    case JSON_FALSE:
         to->type = CM_JSON_BOOL;
-        to->truth = cJSON_IsTrue(from);
-    } else if (cJSON_IsNull(from)) {
+        to->truth = json_is_true(from);
+        break;
+    case JSON_NULL:
         to->type = CM_JSON_NULL;
-    } else {
-        to->type = cJSON_IsObject(from) ? CM_JSON_OBJECT : CM_JSON_ARRAY;
-        to->n = (size_t)cJSON_GetArraySize(from);
+        break;
+    case JSON_ARRAY:
+        to->type = CM_JSON_ARRAY;
+        to->n = json_array_size(from);
+        to->items = CM_NEW_ARRAY(a, struct cm_json, to->n ? to->n : 1);
+        for (size_t i = 0; i < to->n; i++)
+            convert(a, json_array_get(from, i), &to->items[i]);
+        break;
+    case JSON_OBJECT:
+        to->type = CM_JSON_OBJECT;
+        to->n = json_object_size(from);
         to->items = CM_NEW_ARRAY(a, struct cm_json, to->n ? to->n : 1);
         struct cm_json *item = to->items;
-        for (const cJSON *c = from->child; c; c = c->next, item++) {
-            if (c->string)
-                item->key = cm_arena_str(a, cm_str(c->string));
-            convert(a, c, item);
+        for (void *it = json_object_iter(from); it; it = json_object_iter_next(from, it), item++) {
+            item->key = cm_arena_str(a, cm_str(json_object_iter_key(it)));
+            convert(a, json_object_iter_value(it), item);
         }
+        break;
     }
+}
+
+/* Integers are kept exact; a text with one that no int64 holds is read again with all numbers as
+ * doubles. */
+static json_t *load(struct cm_str text, size_t *ret_used, size_t *ret_at)
+{
+    static const size_t flags = JSON_DISABLE_EOF_CHECK | JSON_DECODE_ANY;
+    json_error_t e;
+    json_t *tree = json_loadb(text.ptr, text.len, flags, &e);
+    if (!tree && json_error_code(&e) == json_error_numeric_overflow)
+        tree = json_loadb(text.ptr, text.len, flags | JSON_DECODE_INT_AS_REAL, &e);
+    *ret_used = *ret_at = e.position > 0 ? (size_t)e.position : 0;
+    return tree;
 }
 
 static enum cm_code parse_first(struct cm_arena *a, struct cm_str text,
                                 const struct cm_json_limits *limits, const struct cm_json **ret,
                                 size_t *ret_used, struct cm_err *err)
 {
-    CM_CLEANUP(free_cjson) cJSON *tree = NULL;
-    const char *end = NULL;
+    CM_CLEANUP(free_tree) json_t *tree = NULL;
+    size_t at = 0;
 
     if (!limits)
         limits = &cm_json_body_limits;
@@ -123,14 +156,12 @@ static enum cm_code parse_first(struct cm_arena *a, struct cm_str text,
     if (check_text(text, limits, err) != CM_OK)
         return err ? err->code : CM_INVALID;
 
-    tree = cJSON_ParseWithLengthOpts(text.ptr, text.len, &end, false);
+    tree = load(text, ret_used, &at);
     if (!tree)
-        return cm_err_set(err, CM_INVALID, "invalid JSON near byte %zu",
-                          end && end >= text.ptr ? (size_t)(end - text.ptr) : 0);
+        return cm_err_set(err, CM_INVALID, "invalid JSON near byte %zu", at);
     struct cm_json *root = CM_NEW(a, struct cm_json);
     convert(a, tree, root);
     *ret = root;
-    *ret_used = (size_t)(end - text.ptr);
     return CM_OK;
 }
 
@@ -240,6 +271,10 @@ bool cm_json_to_i64(const struct cm_json *n, int64_t *ret)
 {
     double v;
 
+    if (cm_json_type(n) == CM_JSON_NUMBER && n->is_int) {
+        *ret = n->integer;
+        return true;
+    }
     /* 2^63 itself is a double and no int64. */
     if (!cm_json_to_f64(n, &v) || v != trunc(v) || v < -0x1p63 || v >= 0x1p63)
         return false;
@@ -299,6 +334,10 @@ void cm_json_write(struct cm_buf *out, const struct cm_json *n)
         cm_buf_cstr(out, n->truth ? "true" : "false");
         break;
     case CM_JSON_NUMBER:
+        if (n->is_int) {
+            cm_buf_i64(out, n->integer);
+            break;
+        }
         cm_json_number_text(n->num, text);
         cm_buf_cstr(out, text);
         break;

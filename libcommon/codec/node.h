@@ -69,7 +69,7 @@ CM_MUST_USE bool cm_json_to_bool(const struct cm_json *n, bool *ret);
 CM_MUST_USE bool cm_json_to_f64(const struct cm_json *n, double *ret);
 CM_MUST_USE bool cm_json_to_i64(const struct cm_json *n,
                                 int64_t *ret); /* also false for a fraction */
-/* The same with a fallback: "", false, 0. */
+/* Integers are exact up to 64 bits. The same with a fallback: "", false, 0. */
 struct cm_str cm_json_str(const struct cm_json *n);
 bool cm_json_bool(const struct cm_json *n);
 int64_t cm_json_i64(const struct cm_json *n);

@@ -9,6 +9,8 @@ struct cm_json {
     struct cm_str key; /* of a member of an object */
     struct cm_str str; /* a string's value; a number's text */
     double num;
+    bool is_int; /* then integer is the exact value */
+    int64_t integer;
     struct cm_json *items; /* of an array or object */
     size_t n;
 };

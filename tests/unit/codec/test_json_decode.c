@@ -172,7 +172,7 @@ static void decode_refuses(void **state)
         {&api_update_active_template_version_msg,
          "{\"id\":\"00000000-0000-0000-0000-000000000000\"}", "id: is required; "},
         {&api_update_active_template_version_msg, "[]", "must be a JSON object, not a list"},
-        {&api_update_active_template_version_msg, "{", "invalid JSON near byte 0"},
+        {&api_update_active_template_version_msg, "{", "invalid JSON near byte 1"},
         {&api_update_workspace_acl_msg, "{\"user_roles\":{\"x\":\"root\"}}",
          "user_roles: user_roles[\"x\"]: must be admin or use, not \"root\"; "},
         {&api_create_template_version_request_msg,
