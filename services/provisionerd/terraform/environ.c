@@ -79,6 +79,9 @@ void tf_env_init(struct tf_env *e, struct cm_arena *a, const char *const *host,
     tf_env_set(e, "CHECKPOINT_DISABLE", "1");
     tf_env_set(e, "TF_CLI_CONFIG_FILE", install->cli_config);
     tf_env_set(e, "TF_PLUGIN_CACHE_DIR", install->plugin_cache);
+    /* terraform and its providers talk over unix sockets that only our user can open. Certificates
+     * for each of the three starts of a provider in one apply cost 90 ms of its 230. */
+    tf_env_set(e, "TF_DISABLE_PLUGIN_TLS", "1");
     /* A job's folder is new, so its lock file is no more than what this very init writes. */
     tf_env_set(e, "TF_PLUGIN_CACHE_MAY_BREAK_DEPENDENCY_LOCK_FILE", "1");
 }

@@ -72,8 +72,8 @@ static void environ_carries_the_contract_of_the_provider(void **state)
     PB(BuildContext) c = PB_INIT(BUILD_CONTEXT);
     PB(Job) job = PB_INIT(JOB);
     PB(Pair)
-    auth = pair("github", "tok"),
-    script = pair("linux_amd64", "#!/bin/sh"), param = pair("color", "");
+    auth = pair("github", "tok"), script = pair("linux_amd64", "#!/bin/sh"),
+    param = pair("color", "");
     PB(Pair) previous = pair("color", "red");
     PB(Pair) * auths[] = {&auth}, *scripts[] = {&script}, *params[] = {&param},
                *previouses[] = {&previous};
@@ -111,10 +111,10 @@ static void environ_carries_the_contract_of_the_provider(void **state)
         find(&e,
              "CODER_PARAMETER_74284d9dcbcc09928ca5d7d6187270a62ac1b58ccdc4a44b81e47257ffa53b9e"),
         "");
-    assert_string_equal(
-        find(&e, "CODER_PARAMETER_PREVIOUS_"
-                 "74284d9dcbcc09928ca5d7d6187270a62ac1b58ccdc4a44b81e47257ffa53b9e"),
-        "red");
+    assert_string_equal(find(&e,
+                             "CODER_PARAMETER_PREVIOUS_"
+                             "74284d9dcbcc09928ca5d7d6187270a62ac1b58ccdc4a44b81e47257ffa53b9e"),
+                        "red");
     assert_null(find(&e, "CODER_WORKSPACE_BUILD_ID"));
 }
 

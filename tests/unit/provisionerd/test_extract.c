@@ -226,67 +226,68 @@ static void inputs_come_modules_first_with_their_bounds(void **state)
     struct tf_inputs in;
     struct cm_err err;
     assert_int_equal(
-        inputs(a,
-               DATA(
-                   "", "coder_parameter", "p",
-                   "\"name\":\"cpu\",\"type\":\"number\",\"optional\":false,\"mutable\":true,"
-                   "\"default\":null,"
-                   "\"validation\":[{\"min\":1,\"max\":0,\"min_disabled\":false,\"max_disabled\":"
-                   "true,"
-                   "\"regex\":\"\",\"error\":\"\",\"monotonic\":\"increasing\"}]") "," DATA("\"modu"
-                                                                                            "le\":"
-                                                                                            "\"modu"
-                                                                                            "le."
-                                                                                            "m\",",
-                                                                                            "coder_"
-                                                                                            "parame"
-                                                                                            "ter",
-                                                                                            "q",
-                                                                                            "\"name"
-                                                                                            "\":"
-                                                                                            "\"zone"
-                                                                                            "\","
-                                                                                            "\"type"
-                                                                                            "\":"
-                                                                                            "\"stri"
-                                                                                            "ng\","
-                                                                                            "\"opti"
-                                                                                            "onal\""
-                                                                                            ":true,"
-                                                                                            "\"defa"
-                                                                                            "ult\":"
-                                                                                            "\"eu\""
-                                                                                            ",\"opt"
-                                                                                            "ion\":"
-                                                                                            "["
-                                                                                            "{\"nam"
-                                                                                            "e\":"
-                                                                                            "\"EU\""
-                                                                                            ",\"val"
-                                                                                            "ue\":"
-                                                                                            "\"eu\""
-                                                                                            ",\"ico"
-                                                                                            "n\":"
-                                                                                            "\"\","
-                                                                                            "\"desc"
-                                                                                            "riptio"
-                                                                                            "n\":"
-                                                                                            "\"\"}"
-                                                                                            "]") "," DATA("",
-                                                                                                          "coder_external_auth",
-                                                                                                          "z",
-                                                                                                          "\"id\":\"z\",\"optional\":true") "," DATA("",
-                                                                                                                                                     "coder_external_auth",
-                                                                                                                                                     "g",
-                                                                                                                                                     "\"id\":\"github\"") "," DATA("",
-                                                                                                                                                                                   "coder_workspace_tags",
-                                                                                                                                                                                   "t",
-                                                                                                                                                                                   "\"tags\":{\"zone\":\"eu\",\"n\":\"1\"}") "," DATA("",
-                                                                                                                                                                                                                                      "coder_workspace_preset",
-                                                                                                                                                                                                                                      "s",
-                                                                                                                                                                                                                                      "\"name\":\"small\",\"default\":true,\"parameters\":{\"cpu\":\"1\"},"
-                                                                                                                                                                                                                                      "\"prebuilds\":[{\"instances\":2,\"expiration_policy\":[{\"ttl\":3600}],\"scheduling\":[]}]"),
-               &in, &err),
+        inputs(
+            a,
+            DATA(
+                "", "coder_parameter", "p",
+                "\"name\":\"cpu\",\"type\":\"number\",\"optional\":false,\"mutable\":true,"
+                "\"default\":null,"
+                "\"validation\":[{\"min\":1,\"max\":0,\"min_disabled\":false,\"max_disabled\":"
+                "true,"
+                "\"regex\":\"\",\"error\":\"\",\"monotonic\":\"increasing\"}]") "," DATA("\"modu"
+                                                                                         "le\":"
+                                                                                         "\"modu"
+                                                                                         "le."
+                                                                                         "m\",",
+                                                                                         "coder_"
+                                                                                         "parame"
+                                                                                         "ter",
+                                                                                         "q",
+                                                                                         "\"name"
+                                                                                         "\":"
+                                                                                         "\"zone"
+                                                                                         "\","
+                                                                                         "\"type"
+                                                                                         "\":"
+                                                                                         "\"stri"
+                                                                                         "ng\","
+                                                                                         "\"opti"
+                                                                                         "onal\""
+                                                                                         ":true,"
+                                                                                         "\"defa"
+                                                                                         "ult\":"
+                                                                                         "\"eu\""
+                                                                                         ",\"opt"
+                                                                                         "ion\":"
+                                                                                         "["
+                                                                                         "{\"nam"
+                                                                                         "e\":"
+                                                                                         "\"EU\""
+                                                                                         ",\"val"
+                                                                                         "ue\":"
+                                                                                         "\"eu\""
+                                                                                         ",\"ico"
+                                                                                         "n\":"
+                                                                                         "\"\","
+                                                                                         "\"desc"
+                                                                                         "riptio"
+                                                                                         "n\":"
+                                                                                         "\"\"}"
+                                                                                         "]") "," DATA("",
+                                                                                                       "coder_external_auth",
+                                                                                                       "z",
+                                                                                                       "\"id\":\"z\",\"optional\":true") "," DATA("",
+                                                                                                                                                  "coder_external_auth",
+                                                                                                                                                  "g",
+                                                                                                                                                  "\"id\":\"github\"") "," DATA("",
+                                                                                                                                                                                "coder_workspace_tags",
+                                                                                                                                                                                "t",
+                                                                                                                                                                                "\"tags\":{\"zone\":\"eu\",\"n\":\"1\"}") "," DATA("",
+                                                                                                                                                                                                                                   "coder_workspace_preset",
+                                                                                                                                                                                                                                   "s",
+                                                                                                                                                                                                                                   "\"name\":\"small\",\"default\":true,\"parameters\":{\"cpu\":\"1\"},"
+                                                                                                                                                                                                                                   "\"prebuilds\":[{\"instances\":2,\"expiration_policy\":[{\"ttl\":3600}],\"scheduling\":[]}]"),
+            &in, &err),
         CM_OK);
     assert_int_equal(in.n_parameters, 2);
     assert_string_equal(in.parameters[0]->name, "zone");
