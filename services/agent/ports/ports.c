@@ -40,7 +40,8 @@ static bool parse_line(struct cm_str line, uint16_t *port, uint64_t *inode)
     return true;
 }
 
-size_t ports_parse(struct cm_str text, struct listening_port *out, uint64_t *inodes, size_t max)
+size_t listening_ports_parse(struct cm_str text, struct listening_port *out, uint64_t *inodes,
+                             size_t max)
 {
     size_t n = 0;
     struct cm_str line;
@@ -105,7 +106,7 @@ enum cm_code ports_list(struct listening_port *out, size_t max, size_t *ret_n, s
         return code;
     max = CM_MIN(max, (size_t)PORTS_MAX);
     uint64_t *inodes = cm_xcalloc(max, sizeof(*inodes));
-    size_t n = ports_parse(cm_buf_view(&text), out, inodes, max);
+    size_t n = listening_ports_parse(cm_buf_view(&text), out, inodes, max);
     DIR *d = n ? opendir("/proc") : NULL;
     const struct dirent *e;
     for (int seen = 0; d && seen < PROCESSES && (e = readdir(d)) != NULL; seen++)

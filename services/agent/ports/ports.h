@@ -16,4 +16,5 @@ struct listening_port {
 CM_MUST_USE enum cm_code ports_list(struct listening_port *out, size_t max, size_t *ret_n,
                                     struct cm_err *err);
 /* The same from a file's text (as of /proc/net/tcp), without names; inodes may be NULL. */
-size_t ports_parse(struct cm_str text, struct listening_port *out, uint64_t *inodes, size_t max);
+size_t listening_ports_parse(struct cm_str text, struct listening_port *out, uint64_t *inodes,
+                             size_t max);
