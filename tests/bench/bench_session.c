@@ -279,12 +279,19 @@ static void client_start(void *arg)
     r->session = cm_session_client_new(r->client, &cc);
 }
 
+static void on_gone(void *arg)
+{
+    sem_post(&((struct run *)arg)->done);
+}
+
 static void client_stop(void *arg)
 {
     struct run *r = arg;
     cm_stream_close(r->near);
-    cm_session_client_free(r->session);
-    sem_post(&r->done);
+    if (r->session)
+        cm_session_client_leave(r->session, on_gone, r);
+    else
+        sem_post(&r->done);
 }
 
 static void agent_stop(void *arg)

@@ -50,11 +50,12 @@ static X509 *self_signed(EVP_PKEY *key)
 
 static SSL_CTX *context(EVP_PKEY *key, X509 *cert)
 {
+    char groups[] = "X25519:P-256"; /* OpenSSL's macro casts const away */
     SSL_CTX *ctx = SSL_CTX_new(TLS_method());
     if (!ctx || SSL_CTX_set_min_proto_version(ctx, TLS1_3_VERSION) != 1 ||
         SSL_CTX_set_ciphersuites(ctx, "TLS_AES_128_GCM_SHA256:TLS_CHACHA20_POLY1305_SHA256") != 1 ||
-        SSL_CTX_set1_groups_list(ctx, "X25519:P-256") != 1 ||
-        SSL_CTX_use_certificate(ctx, cert) != 1 || SSL_CTX_use_PrivateKey(ctx, key) != 1) {
+        SSL_CTX_set1_groups_list(ctx, groups) != 1 || SSL_CTX_use_certificate(ctx, cert) != 1 ||
+        SSL_CTX_use_PrivateKey(ctx, key) != 1) {
         SSL_CTX_free(ctx);
         return NULL;
     }

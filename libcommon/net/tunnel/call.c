@@ -152,8 +152,8 @@ static void answer(struct tstream *ts, int status, const char *content_type, con
                    struct cm_str body)
 {
     struct cm_tunnel *t = ts->t;
-    drop_call(ts);
     if (!ts->h2_open) {
+        drop_call(ts);
         tstream_release(ts);
         return;
     }
@@ -171,6 +171,7 @@ static void answer(struct tstream *ts, int status, const char *content_type, con
     int e = nghttp2_submit_response(t->h2, ts->id, nv, n, body.len ? &p : NULL);
     if (e)
         tstream_reset(ts, NGHTTP2_INTERNAL_ERROR);
+    drop_call(ts); /* not before: the answer may be made of the call's own strings */
     tstream_release(ts);
     tunnel_kick(t);
 }

@@ -120,6 +120,9 @@ static void on_call(void *ctx, struct cm_tunnel_call *c)
         struct cm_err err;
         cm_err_set(&err, CM_DENIED, "not for\nyou");
         cm_tunnel_call_refuse(c, &err);
+    } else if (cm_str_eq_c(path, "/echo-body")) {
+        cm_tunnel_call_respond(c, 201, cm_tunnel_call_header(c, "x-type").ptr,
+                               cm_tunnel_call_body(c));
     } else if (cm_str_eq_c(cm_tunnel_call_method(c), "CONNECT")) {
         struct seen *w = &r->far[r->n_far++];
         w->echo = r->far_echo;
@@ -339,6 +342,7 @@ static void plain_requests_are_answered(void **state)
         {"POST", "/big", 1024 * 1024, 0, 200, CM_OK, "POST /big 1048576"},
         {"POST", "/too-big", 3 * 1024 * 1024, 0, 413, CM_OK,
          "the body is larger than 1048576 bytes"},
+        {"POST", "/echo-body", 5, 0, 201, CM_OK, "bbbbb"},
         {"GET", "/forbidden", 0, 0, 403, CM_OK, "not for?you"},
         {"GET", "/long-answer", 0, 5, 0, CM_TOO_LARGE, ""},
         {"CONNECT", "/", 0, 0, 0, CM_PROTOCOL,
