@@ -190,7 +190,7 @@ enum cm_code ssh_block_check(const struct ssh_block *b, struct cm_err *err)
             return cm_err_set(err, CM_INVALID, "a header for the ssh config has a line break");
     for (size_t i = 0; i < b->options.ssh.n; i++)
         if (check_ssh_option(b->options.ssh.v[i], err) != CM_OK)
-            return err->code;
+            return CM_INVALID;
     for (size_t i = 0; i < b->n_deployment; i++)
         if (strchr(b->deployment[i], '=') && check_ssh_option(b->deployment[i], err) != CM_OK)
             return cm_err_wrap(err, "the deployment's ssh options");

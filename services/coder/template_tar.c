@@ -183,8 +183,9 @@ static enum cm_code unpack_entry(struct cm_arena *arena, struct archive *tar,
         got += (size_t)n;
     }
     cm_buf_commit(&data, (size_t)size);
-    if (cm_fs_mkdirs(cm_fs_dirname(arena, path), 0755, err) != CM_OK)
-        return err->code;
+    enum cm_code code = cm_fs_mkdirs(cm_fs_dirname(arena, path), 0755, err);
+    if (code != CM_OK)
+        return code;
     return cm_fs_write(path, cm_buf_view(&data), archive_entry_perm(e) & 0111 ? 0755 : 0644, false,
                        err);
 }
