@@ -35,12 +35,13 @@ struct cm_child_extra_fd {
 #define CM_CHILD_EXTRA_MAX 8
 
 /* Another user to run as, for which ours must be root. It has no supplementary groups, cannot gain
- * privileges by running something (no_new_privs), and has no capability but, with low_ports, that
- * of binding ports below 1024 (where we have it). */
+ * privileges by running something (no_new_privs), and keeps of our capabilities only those named
+ * here, as far as we have them. */
 struct cm_child_user {
     uid_t uid;
     gid_t gid;
-    bool low_ports;
+    bool low_ports;      /* to bind ports below 1024 */
+    bool closed_folders; /* to enter folders and read files that their modes close to it */
 };
 
 struct cm_child_spec {

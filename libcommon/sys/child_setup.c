@@ -101,15 +101,28 @@ static bool place_fds(const struct cm_child_plan *plan, int *report, int *keep, 
     return true;
 }
 
-/* Keeps that one capability through the change of user and, as an ambient one, through exec. Not
- * having it to give is no error: what is missing shows when a port is bound. */
-static void keep_low_ports(void)
+/* Keeps the wanted ones of our capabilities through the change of user and, as ambient ones,
+ * through exec. Not having one to give is no error: what is missing shows when it is needed. */
+static void keep_capabilities(const struct cm_child_user *u)
 {
     struct __user_cap_header_struct head = {.version = _LINUX_CAPABILITY_VERSION_3};
     struct __user_cap_data_struct data[2] = {{0}};
-    data[0].effective = data[0].permitted = data[0].inheritable = 1u << CAP_NET_BIND_SERVICE;
-    if (syscall(SYS_capset, &head, data) == 0)
-        prctl(PR_CAP_AMBIENT, PR_CAP_AMBIENT_RAISE, CAP_NET_BIND_SERVICE, 0, 0);
+    if (syscall(SYS_capget, &head, data) != 0)
+        return;
+    uint32_t have = data[0].permitted, want = 0;
+    if (u->low_ports)
+        want |= 1u << CAP_NET_BIND_SERVICE;
+    /* Containers often have only the wider of the two. */
+    if (u->closed_folders)
+        want |=
+            have & 1u << CAP_DAC_READ_SEARCH ? 1u << CAP_DAC_READ_SEARCH : 1u << CAP_DAC_OVERRIDE;
+    data[0].effective = data[0].permitted = data[0].inheritable = have & want;
+    data[1] = (struct __user_cap_data_struct){0};
+    if (syscall(SYS_capset, &head, data) != 0)
+        return;
+    for (unsigned long c = 0; c < 32; c++)
+        if (have & want & 1u << c)
+            prctl(PR_CAP_AMBIENT, PR_CAP_AMBIENT_RAISE, c, 0, 0);
 }
 
 /* By system calls, since glibc's own functions would look for other threads, of which there are
@@ -117,13 +130,14 @@ static void keep_low_ports(void)
 static bool change_user(const struct cm_child_user *u)
 {
     prctl(PR_SET_NO_NEW_PRIVS, 1, 0, 0, 0);
-    if (u->low_ports)
+    bool keep = u->low_ports || u->closed_folders;
+    if (keep)
         prctl(PR_SET_KEEPCAPS, 1, 0, 0, 0);
     if (syscall(SYS_setgroups, 0, NULL) < 0 || syscall(SYS_setresgid, u->gid, u->gid, u->gid) < 0 ||
         syscall(SYS_setresuid, u->uid, u->uid, u->uid) < 0)
         return false;
-    if (u->low_ports)
-        keep_low_ports();
+    if (keep)
+        keep_capabilities(u);
     return true;
 }
 

@@ -263,7 +263,7 @@ static void priority_is_applied(void **state)
     assert_string_equal(out.ptr, "500\n7\n");
 }
 
-static void another_user_has_nothing_but_low_ports(void **state)
+static void another_user_has_named_capabilities_only(void **state)
 {
     (void)state;
     if (geteuid() != 0)
@@ -272,14 +272,17 @@ static void another_user_has_nothing_but_low_ports(void **state)
         "sh", "-c",
         "id -u; id -G; sed -n 's/^CapEff:\\t*//p; s/^NoNewPrivs:\\t*//p' /proc/self/status", NULL};
     static const struct {
-        bool low_ports;
+        bool low_ports, closed_folders;
         const char *out;
     } rows[] = {
-        {false, "65534\n65534\n0000000000000000\n1\n"},
-        {true, "65534\n65534\n0000000000000400\n1\n"},
+        {false, false, "65534\n65534\n0000000000000000\n1\n"},
+        {true, false, "65534\n65534\n0000000000000400\n1\n"},
+        {false, true, "65534\n65534\n0000000000000004\n1\n"},
+        {true, true, "65534\n65534\n0000000000000404\n1\n"},
     };
     for (size_t i = 0; i < CM_COUNT_OF(rows); i++) {
-        const struct cm_child_user nobody = {65534, 65534, rows[i].low_ports};
+        const struct cm_child_user nobody = {65534, 65534, rows[i].low_ports,
+                                             rows[i].closed_folders};
         struct cm_child_spec spec = {.argv = argv, .user = &nobody};
         CM_AUTOBUF struct cm_buf out = CM_BUF_INIT(256);
         struct cm_err err;
@@ -293,7 +296,7 @@ static void another_user_has_nothing_but_low_ports(void **state)
 static void child_gets_its_signal_when_the_parent_dies(void **state)
 {
     (void)state;
-    static const struct cm_child_user nobody = {65534, 65534, false};
+    static const struct cm_child_user nobody = {.uid = 65534, .gid = 65534};
     for (int as_user = 0; as_user < (geteuid() == 0 ? 2 : 1); as_user++) {
         int p[2];
         struct cm_err err;
@@ -369,7 +372,7 @@ int main(void)
         cmocka_unit_test(run_survives_a_child_that_does_not_read),
         cmocka_unit_test(pty_becomes_the_childs_terminal),
         cmocka_unit_test(priority_is_applied),
-        cmocka_unit_test(another_user_has_nothing_but_low_ports),
+        cmocka_unit_test(another_user_has_named_capabilities_only),
         cmocka_unit_test(child_gets_its_signal_when_the_parent_dies),
         cmocka_unit_test(signals_have_names),
         cmocka_unit_test(users_are_found_in_files),
