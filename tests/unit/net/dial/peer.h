@@ -1,4 +1,5 @@
-/* Starts peer.py for a test and tells its port. It ends when the test does. */
+/* Starts peer.py, or the script that PEER_SCRIPT names, for a test and tells its port. It ends when
+ * the test does. */
 #pragma once
 
 #include <fcntl.h>
@@ -8,6 +9,10 @@
 #include <unistd.h>
 
 #include "base/defs.h"
+
+#ifndef PEER_SCRIPT
+#define PEER_SCRIPT CM_SOURCE_DIR "/tests/unit/net/dial/peer.py"
+#endif
 
 struct peer {
     pid_t pid;
@@ -30,8 +35,7 @@ static inline CM_UNUSED void peer_start(struct peer *p, const char *kind, const 
         dup2(out[1], 1);
         close(in[1]);
         close(out[0]);
-        execlp("python3", "python3", CM_SOURCE_DIR "/tests/unit/net/dial/peer.py", kind, a, b,
-               (char *)NULL);
+        execlp("python3", "python3", PEER_SCRIPT, kind, a, b, (char *)NULL);
         _exit(127);
     }
     close(in[0]);
