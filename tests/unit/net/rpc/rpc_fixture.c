@@ -160,6 +160,14 @@ static enum cm_code check(void *app, void *thread_ctx, const struct cm_rpc_ident
     return GET(f->revoked) ? cm_err_set(err, CM_UNAUTHENTICATED, "the key was deleted") : CM_OK;
 }
 
+/* nng 1.5 loses the message whose send begins while its connection is being closed: its socket's own, after ours was
+ * handed over. */
+const char *__lsan_default_suppressions(void);
+const char *__lsan_default_suppressions(void)
+{
+    return "leak:libnng.so\n";
+}
+
 void server_start(struct rpc_server_fixture *f, const struct server_options *o)
 {
     static const struct server_options none = {0};

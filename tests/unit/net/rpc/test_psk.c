@@ -213,6 +213,25 @@ static void servers_refuse_without_a_word(void **state)
     }
 }
 
+/* An unknown name must not end up with a key that anybody can guess. */
+static void unknown_names_have_no_easy_key(void **state)
+{
+    (void)state;
+    static const uint8_t keys[][CM_PSK_KEY] = {{0}, {9, 9, 9}};
+    for (size_t i = 0; i < CM_COUNT_OF(keys); i++) {
+        struct run r;
+        struct cm_psk *p = NULL;
+        run_start(&r, "nobody", "right");
+        cm_buf_reset(&r.a);
+        assert_int_equal(cm_psk_client_new(CM_STR("nobody"), keys[i], &p, &r.err), CM_OK);
+        assert_int_equal(cm_psk_step(p, CM_STR_NONE, &r.a, NULL, &r.err), CM_OK);
+        assert_int_equal(cm_psk_step(r.server, cm_buf_view(&r.a), &r.b, &r.lookups, &r.err),
+                         CM_UNAUTHENTICATED);
+        cm_psk_free(p);
+        run_done(&r);
+    }
+}
+
 /* Whatever byte of a flight changes: no end of it is reached. */
 static void altered_flights_are_refused(void **state)
 {
@@ -396,6 +415,7 @@ int main(void)
         cmocka_unit_test(nothing_of_a_seal_can_be_altered),
         cmocka_unit_test(both_ends_take_the_same_secret),
         cmocka_unit_test(servers_refuse_without_a_word),
+        cmocka_unit_test(unknown_names_have_no_easy_key),
         cmocka_unit_test(altered_flights_are_refused),
         cmocka_unit_test(input_is_bounded),
         cmocka_unit_test(a_client_without_a_key_is_refused),
