@@ -1,9 +1,11 @@
 /* coder_agent and what belongs to it: coder_app, coder_script, coder_env, coder_devcontainer. */
 #include "base/buf.h"
+#include "base/map.h"
 #include "codec/json.h"
 #include "terraform/extract_impl.h"
 
 #define AGENT_NAME_MAX 64
+#define AGENTS_MAX     256 /* each is compared with every resource */
 
 /* The builder's view of one agent: lists that become the message's arrays at the end. */
 struct building {
@@ -303,30 +305,20 @@ static void finish(struct building *b)
     m->n_display_apps = b->display_apps.n;
 }
 
+/* People name an agent without regard to case, and an app by its slug alone. */
 static enum cm_code check_unique(const struct agents *agents, struct cm_err *err)
 {
+    CM_AUTO(cm_map) slugs = cm_map_new();
     for (size_t i = 0; i < agents->n; i++) {
+        PB(Agent) *m = agents->v[i].msg;
         for (size_t j = 0; j < i; j++) {
-            const PB(Agent) *m = agents->v[i].msg, *n = agents->v[j].msg;
-            /* The instances of one resource with count share their name. */
-            bool siblings = cm_str_eq(agents->v[i].res->label, agents->v[j].res->label);
-            if (!siblings && cm_str_eq_nocase(cm_str(m->name), cm_str(n->name)))
+            if (cm_str_eq_nocase(cm_str(m->name), cm_str(agents->v[j].msg->name)))
                 return cm_err_set(err, CM_INVALID, "two agents are called \"%s\"", m->name);
-            for (size_t k = 0; !siblings && k < m->n_apps; k++) {
-                for (size_t l = 0; l < n->n_apps; l++) {
-                    if (strcmp(m->apps[k]->slug, n->apps[l]->slug) == 0)
-                        return cm_err_set(err, CM_INVALID, "two apps have the slug \"%s\"",
-                                          m->apps[k]->slug);
-                }
-            }
         }
-        const PB(Agent) *m = agents->v[i].msg;
         for (size_t k = 0; k < m->n_apps; k++) {
-            for (size_t l = 0; l < k; l++) {
-                if (strcmp(m->apps[k]->slug, m->apps[l]->slug) == 0)
-                    return cm_err_set(err, CM_INVALID, "two apps have the slug \"%s\"",
-                                      m->apps[k]->slug);
-            }
+            if (cm_map_put(slugs, cm_str(m->apps[k]->slug), m))
+                return cm_err_set(err, CM_INVALID, "two apps have the slug \"%s\"",
+                                  m->apps[k]->slug);
         }
     }
     return CM_OK;
@@ -341,6 +333,9 @@ enum cm_code agents_read(struct cm_arena *a, const struct tf_resources *list,
         const struct tf_resource *r = &list->v[i];
         if (!r->managed || !cm_str_eq_c(r->type, "coder_agent"))
             continue;
+        if (agents.n == AGENTS_MAX)
+            return cm_err_set(err, CM_TOO_LARGE, "the template has more than %d agents",
+                              AGENTS_MAX);
         struct building b = {.entry = &agents.v[agents.n++]};
         code = read_agent(a, r, &b, err);
         for (size_t j = 0; code == CM_OK && j < list->n; j++)

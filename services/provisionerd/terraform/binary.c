@@ -85,7 +85,7 @@ enum cm_code tf_binary_find(struct cm_arena *a, const char *configured, const ch
     enum cm_code code =
         cm_child_run(&spec, CM_STR_NONE, &out, &log, VERSION_TIMEOUT, &st, NULL, err);
     if (code != CM_OK)
-        return code;
+        return cm_err_wrap(err, "terraform");
     if (cm_child_status_shell(st) != 0)
         return cm_err_set(err, CM_INVALID, "%s version failed with status %d: %.200s", bin.path,
                           cm_child_status_shell(st), log.ptr ? log.ptr : "");

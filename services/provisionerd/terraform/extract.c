@@ -3,6 +3,7 @@
 
 #include <stdlib.h>
 
+#include "base/map.h"
 #include "terraform/extract_impl.h"
 
 /* A resource on its way into a message. */
@@ -19,6 +20,7 @@ struct extraction {
     const struct tf_graph *graph;
     struct entry *v;
     size_t n;
+    struct cm_map *targets; /* labels of what is_target() takes */
 };
 
 static bool is_own(struct cm_str type)
@@ -46,11 +48,7 @@ static bool is_listed(const struct tf_resource *r)
 static bool accept_target(void *ctx, struct cm_str label)
 {
     const struct extraction *x = ctx;
-    for (size_t i = 0; i < x->n; i++) {
-        if (is_target(x->v[i].res) && cm_str_eq(x->v[i].res->label, label))
-            return true;
-    }
-    return false;
+    return cm_map_get(x->targets, label) != NULL;
 }
 
 /* Of the instances of one resource: the one with the same index in the same module, else the first.
@@ -228,8 +226,9 @@ enum cm_code tf_extract_resources(struct cm_arena *a, const struct tf_resources 
                                   const struct tf_graph *graph, struct tf_extracted *ret,
                                   struct cm_err *err)
 {
+    CM_AUTO(cm_map) targets = cm_map_new();
     struct tf_resources sorted = sorted_copy(a, list);
-    struct extraction x = {.a = a, .list = &sorted, .graph = graph};
+    struct extraction x = {.a = a, .list = &sorted, .graph = graph, .targets = targets};
     struct agents agents = {0};
     struct tf_extracted out = {.resources = CM_NEW_ARRAY(a, PB(Resource) *, list->n + 1)};
     enum cm_code code = agents_read(a, &sorted, graph, &agents, err);
@@ -239,6 +238,8 @@ enum cm_code tf_extract_resources(struct cm_arena *a, const struct tf_resources 
     for (size_t i = 0; i < sorted.n; i++) {
         if (is_listed(&sorted.v[i]))
             x.v[x.n++].res = &sorted.v[i];
+        if (is_target(&sorted.v[i]))
+            cm_map_put(targets, sorted.v[i].label, &sorted.v[i]);
         if (sorted.v[i].managed && cm_str_eq_c(sorted.v[i].type, "coder_external_agent"))
             out.has_external_agent = true;
     }

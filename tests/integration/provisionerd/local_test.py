@@ -392,5 +392,23 @@ resource "terraform_data" "x" {
         self.assertIn("/nonexistent/terraform", r.stderr)
 
 
+class Options(Case):
+    def refused(self, expected, *args, **env):
+        r = subprocess.run([PROVISIONERD, "--cache-dir", self.cache, *args], env={**self.env, **env},
+                           capture_output=True, text=True, timeout=PATIENCE, check=False)
+        self.assertEqual(r.returncode, 1, r.stderr)
+        self.assertIn(expected, r.stderr)
+
+    def test_what_cannot_work_is_told_at_once(self):
+        url = ("--url", "http://127.0.0.1:1")
+        self.refused("CODER_URL")
+        self.refused("CODER_PROVISIONER_DAEMON_KEY", *url)
+        self.refused("22", *url, CODER_PROVISIONER_DAEMON_PSK="too short")
+        self.refused("not both", *url, CODER_PROVISIONER_DAEMON_PSK="x" * 30, CODER_PROVISIONER_DAEMON_KEY="y" * 43)
+        self.refused("leave --tag out", *url, "--tag", "a=b", CODER_PROVISIONER_DAEMON_KEY="y" * 43)
+        self.refused("name=value", *url, "--tag", "zone", CODER_PROVISIONER_DAEMON_PSK="x" * 30)
+        self.refused("terraform", *url, "--terraform-path", "/nonexistent", CODER_PROVISIONER_DAEMON_PSK="x" * 30)
+
+
 if __name__ == "__main__":
     unittest.main()

@@ -71,29 +71,34 @@ static void agent_without_a_resource_is_left_out(void **state)
     assert_int_equal(x.n, 0);
 }
 
-static void agents_with_count_go_to_the_resource_of_their_index(void **state)
+/* The agent is one, the machine has count: its first instance runs the agent. With for_each on
+ * both, the keys say who belongs to whom. */
+static void agents_go_to_the_instance_of_their_index(void **state)
 {
     (void)state;
     CM_AUTO(cm_arena) a = cm_arena_new();
     struct tf_extracted x;
     struct cm_err err;
     static const char dot[] = NODE("coder_agent.dev") NODE("x.c") EDGE("x.c", "coder_agent.dev");
+    static const char machines[] =
+        "{\"mode\":\"managed\",\"type\":\"x\",\"name\":\"c\",\"instances\":["
+        "{\"index_key\":0,\"attributes\":{}},{\"index_key\":1,\"attributes\":{}}]}";
+    assert_int_equal(extract(a, cm_arena_printf(a, AGENT("dev") ",%s", machines), dot, &x, &err),
+                     CM_OK);
+    assert_int_equal(x.n, 2);
+    assert_int_equal(x.resources[0]->n_agents, 1);
+    assert_int_equal(x.resources[1]->n_agents, 0);
     assert_int_equal(
         extract(a,
-                "{\"mode\":\"managed\",\"type\":\"coder_agent\",\"name\":\"dev\",\"instances\":["
-                "{\"index_key\":0,\"attributes\":{\"id\":\"579ee3e9-8fc6-46b1-9f2b-000000000000\","
-                "\"token\":\"t0\"}},"
-                "{\"index_key\":1,\"attributes\":{\"id\":\"579ee3e9-8fc6-46b1-9f2b-000000000001\","
-                "\"token\":\"t1\"}}]},"
-                "{\"mode\":\"managed\",\"type\":\"x\",\"name\":\"c\",\"instances\":["
-                "{\"index_key\":0,\"attributes\":{}},{\"index_key\":1,\"attributes\":{}}]}",
+                cm_arena_printf(
+                    a,
+                    "{\"mode\":\"managed\",\"type\":\"coder_agent\",\"name\":\"dev\","
+                    "\"instances\":[{\"index_key\":1,\"attributes\":{\"token\":\"t\"}}]},%s",
+                    machines),
                 dot, &x, &err),
         CM_OK);
-    assert_int_equal(x.n, 2);
-    for (size_t i = 0; i < 2; i++) {
-        assert_int_equal(x.resources[i]->n_agents, 1);
-        assert_string_equal(x.resources[i]->agents[0]->token, i ? "t1" : "t0");
-    }
+    assert_int_equal(x.resources[0]->n_agents, 0);
+    assert_int_equal(x.resources[1]->n_agents, 1);
 }
 
 static void instance_identity_comes_from_the_machine(void **state)
@@ -190,6 +195,9 @@ static void names_that_the_product_forbids_fail(void **state)
         {AGENT("a--b"), "not allowed"},
         {AGENT("-a"), "not allowed"},
         {AGENT("dev") "," AGENT("DEV"), "two agents are called"},
+        {"{\"mode\":\"managed\",\"type\":\"coder_agent\",\"name\":\"dev\",\"instances\":["
+         "{\"index_key\":0,\"attributes\":{}},{\"index_key\":1,\"attributes\":{}}]}",
+         "two agents are called"},
         {AGENT("dev") "," RES("coder_app", "p",
                               "\"agent_id\":\"" AGENT_ID
                               "\",\"slug\":\"s\"") "," RES("coder_app", "q",
@@ -333,7 +341,7 @@ int main(void)
     const struct CMUnitTest tests[] = {
         cmocka_unit_test(agent_goes_to_the_nearest_resource_that_depends_on_it),
         cmocka_unit_test(agent_without_a_resource_is_left_out),
-        cmocka_unit_test(agents_with_count_go_to_the_resource_of_their_index),
+        cmocka_unit_test(agents_go_to_the_instance_of_their_index),
         cmocka_unit_test(instance_identity_comes_from_the_machine),
         cmocka_unit_test(metadata_goes_to_what_it_depends_on),
         cmocka_unit_test(environment_is_merged_in_order),
