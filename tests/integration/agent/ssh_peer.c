@@ -168,7 +168,7 @@ int main(int argc, char **argv)
         return 6;
     close(stream[0]);
     close(STDOUT_FILENO);
-    if (p.events)
+    if (p.events && fork() == 0) /* ssh waits for the end of this process */
         write_events(control[0], p.events);
     cm_child_detach(child);
     return 0;

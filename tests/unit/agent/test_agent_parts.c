@@ -1,4 +1,5 @@
-/* The agent's small parts: options, schedules, log text, rings, ports, priorities, requests for terminals, manifests. */
+/* The agent's small parts: options, schedules, log text, rings, ports, priorities, requests for
+ * terminals, manifests. */
 #include <setjmp.h>
 #include <stdarg.h>
 #include <stddef.h>
@@ -40,8 +41,9 @@ static const char *no_env(const char *name)
     return NULL;
 }
 
-static enum cm_code load(struct cm_arena *a, const char *const *args, const char *(*env)(const char *),
-                         struct agent_options *o, struct cm_err *err)
+static enum cm_code load(struct cm_arena *a, const char *const *args,
+                         const char *(*env)(const char *), struct agent_options *o,
+                         struct cm_err *err)
 {
     char *argv[16];
     int n = 0;
@@ -56,7 +58,8 @@ static void options_come_from_flags_then_environment_then_defaults(void **state)
     CM_AUTO(cm_arena) a = cm_arena_new();
     struct agent_options o;
     struct cm_err err;
-    const char *args[] = {"--ssh-max-timeout=30m", "--log-dir", "/x", "--no-reap", "--tailnet-listen-port", "4", NULL};
+    const char *args[] = {"--ssh-max-timeout=30m", "--log-dir", "/x", "--no-reap",
+                          "--tailnet-listen-port", "4",         NULL};
     assert_int_equal(load(a, args, fake_env, &o, &err), CM_OK);
     assert_string_equal(o.url, "https://env.example");
     assert_true(o.block_file_transfer && o.no_reap && !o.block_local_forward);
@@ -66,7 +69,8 @@ static void options_come_from_flags_then_environment_then_defaults(void **state)
     assert_int_equal(o.n_subsystems, 2);
     assert_string_equal(o.subsystems[1], "envbuilder");
     assert_string_equal(o.prio_mgmt, "1");
-    const char *over[] = {"--agent-url", "https://flag.example", "--block-file-transfer=false", NULL};
+    const char *over[] = {"--agent-url", "https://flag.example", "--block-file-transfer=false",
+                          NULL};
     assert_int_equal(load(a, over, fake_env, &o, &err), CM_OK);
     assert_string_equal(o.url, "https://flag.example");
     assert_false(o.block_file_transfer);
@@ -102,7 +106,7 @@ static void schedules_find_their_next_moment(void **state)
     static const struct {
         const char *cron, *from, *next;
     } rows[] = {
-        {"0 0 * * *", "2026-01-01T00:00:30Z", "2026-01-02T00:00:00Z"},
+        {"0 0 * * *", "2026-01-01T00:00:30Z", "2026-01-01T01:00:00Z"},
         {"0 0 * * * *", "2026-01-01T00:00:30Z", "2026-01-01T01:00:00Z"},
         {"0 30 9 * * 1-5", "2026-01-02T10:00:00Z", "2026-01-05T09:30:00Z"},
         {"0 30 9 * * mon,Wed", "2026-01-05T09:30:00Z", "2026-01-07T09:30:00Z"},
@@ -124,8 +128,16 @@ static void schedules_find_their_next_moment(void **state)
         assert_true(cron_next(&c, from, &next));
         assert_string_equal(cm_time_format(next, text), rows[i].next);
     }
-    static const char *const bad[] = {"", "* * * *",   "* * * * * * *", "60 * * * * *", "* * 24 * * *",
-                                      "a * * * * *", "1-0 * * * * *", "*/0 * * * * *", "1, * * * * *", "* * * 0 * *"};
+    static const char *const bad[] = {"",
+                                      "* * * *",
+                                      "* * * * * * *",
+                                      "60 * * * * *",
+                                      "* * 24 * * *",
+                                      "a * * * * *",
+                                      "1-0 * * * * *",
+                                      "*/0 * * * * *",
+                                      "1, * * * * *",
+                                      "* * * 0 * *"};
     for (size_t i = 0; i < CM_COUNT_OF(bad); i++) {
         struct cron c;
         struct cm_err err;
@@ -145,7 +157,8 @@ static void log_text_is_made_clean(void **state)
         const char *out;
     } rows[] = {
         {CM_STR("plain \xc3\xa4"), "plain \xc3\xa4"},
-        {CM_STR("a\0b"), "a\xe2\x9d\x8c" "b"},
+        {CM_STR("a\0b"), "a\xe2\x9d\x8c"
+                         "b"},
         {CM_STR("\xff!\xc3"), "\xe2\x9d\x8c!\xe2\x9d\x8c"},
         {CM_STR("\xed\xa0\x80"), "\xe2\x9d\x8c\xe2\x9d\x8c\xe2\x9d\x8c"},
     };
@@ -203,7 +216,11 @@ static void rings_keep_the_last_bytes(void **state)
     ring_init(&r, 8);
     static const struct {
         const char *add, *want;
-    } rows[] = {{"abc", "abc"}, {"defgh", "abcdefgh"}, {"ij", "cdefghij"}, {"0123456789", "23456789"}, {"", "23456789"}};
+    } rows[] = {{"abc", "abc"},
+                {"defgh", "abcdefgh"},
+                {"ij", "cdefghij"},
+                {"0123456789", "23456789"},
+                {"", "23456789"}};
     for (size_t i = 0; i < CM_COUNT_OF(rows); i++) {
         ring_add(&r, rows[i].add, strlen(rows[i].add));
         struct cm_str p[2];
@@ -219,14 +236,19 @@ static void rings_keep_the_last_bytes(void **state)
 static void listening_ports_are_read(void **state)
 {
     (void)state;
-    struct cm_str text = CM_STR(
-        "  sl  local_address rem_address   st tx_queue rx_queue tr tm->when retrnsmt   uid  timeout inode\n"
-        "   0: 0100007F:1F90 00000000:0000 0A 00000000:00000000 00:00000000 00000000     0        0 123 1 0 100 0\n"
-        "   1: 00000000:0016 00000000:0000 0A 00000000:00000000 00:00000000 00000000     0        0 45 1 0 100 0\n"
-        "   2: 00000000:0005 00000000:0000 0A 00000000:00000000 00:00000000 00000000     0        0 46 1 0 100 0\n"
-        "   3: 0100007F:1F90 00000000:0000 0A 00000000:00000000 00:00000000 00000000     0        0 47 1 0 100 0\n"
-        "   4: 0100007F:2000 0100007F:1F90 01 00000000:00000000 00:00000000 00000000     0        0 48 1 0 100 0\n"
-        "garbage\n");
+    struct cm_str text = CM_STR("  sl  local_address rem_address   st tx_queue rx_queue tr "
+                                "tm->when retrnsmt   uid  timeout inode\n"
+                                "   0: 0100007F:1F90 00000000:0000 0A 00000000:00000000 "
+                                "00:00000000 00000000     0        0 123 1 0 100 0\n"
+                                "   1: 00000000:0016 00000000:0000 0A 00000000:00000000 "
+                                "00:00000000 00000000     0        0 45 1 0 100 0\n"
+                                "   2: 00000000:0005 00000000:0000 0A 00000000:00000000 "
+                                "00:00000000 00000000     0        0 46 1 0 100 0\n"
+                                "   3: 0100007F:1F90 00000000:0000 0A 00000000:00000000 "
+                                "00:00000000 00000000     0        0 47 1 0 100 0\n"
+                                "   4: 0100007F:2000 0100007F:1F90 01 00000000:00000000 "
+                                "00:00000000 00000000     0        0 48 1 0 100 0\n"
+                                "garbage\n");
     struct listening_port p[4];
     uint64_t inodes[4];
     assert_int_equal(listening_ports_parse(text, p, inodes, 4), 2);
@@ -251,13 +273,16 @@ static void terminal_requests_are_parsed(void **state)
     (void)state;
     struct pty_request rq;
     struct cm_err err;
-    assert_int_equal(pty_request_parse(CM_STR("/3b579bf4-1ed8-4b99-87a8-e9a1e3410410?height=24&width=80&command=a&b=c?d"),
-                                       &rq, &err),
-                     CM_OK);
+    assert_int_equal(
+        pty_request_parse(
+            CM_STR("/3b579bf4-1ed8-4b99-87a8-e9a1e3410410?height=24&width=80&command=a&b=c?d"), &rq,
+            &err),
+        CM_OK);
     assert_int_equal(rq.height, 24);
     assert_int_equal(rq.width, 80);
     assert_true(cm_str_eq_c(rq.command, "a&b=c?d"));
-    assert_int_equal(pty_request_parse(CM_STR("3b579bf4-1ed8-4b99-87a8-e9a1e3410410"), &rq, &err), CM_OK);
+    assert_int_equal(pty_request_parse(CM_STR("3b579bf4-1ed8-4b99-87a8-e9a1e3410410"), &rq, &err),
+                     CM_OK);
     assert_int_equal(rq.command.len, 0);
     static const char *const bad[] = {"", "/x", "3b579bf4-1ed8-4b99-87a8-e9a1e3410410?height=-1",
                                       "3b579bf4-1ed8-4b99-87a8-e9a1e3410410?height=99999",
@@ -280,7 +305,8 @@ static void manifest_is_kept_for_its_own_token_only(void **state)
     m.agent_name = name;
     m.workspace_name = ws;
     m.agent_id = m.workspace_id = (ProtobufCBinaryData){.len = 16, .data = id};
-    struct manifest_process p = {.token = "secret", .url = "https://x", .script_bin = "/b", .exe_dir = "/e"};
+    struct manifest_process p = {
+        .token = "secret", .url = "https://x", .script_bin = "/b", .exe_dir = "/e"};
     assert_int_equal(manifest_save(path, "secret", &m, &err), CM_OK);
     struct stat st;
     assert_int_equal(stat(path, &st), 0);
