@@ -10,30 +10,31 @@ struct follow {
     struct cli *cli;
     const struct ui_job *job;
     char stage[128];
-    cm_usec stage_since; /* 0: no stage under way */
+    cm_usec stage_since; /* wall clock; 0: no stage under way */
     int64_t last_id;
     struct cm_buf kept; /* what a quiet job printed, for the case that it fails */
 };
 
-static void end_stage(struct follow *f, bool ok)
+/* Logs may come in one go, long after they were written: their own times count, not ours. */
+static void end_stage(struct follow *f, bool ok, cm_usec now)
 {
     CM_AUTOBUF struct cm_buf took = CM_BUF_INIT(64);
 
     if (!f->stage_since)
         return;
-    cm_usec d = cm_monotonic_now() - f->stage_since;
+    cm_usec d = CM_MAX(now - f->stage_since, 0);
     cm_duration_format(&took, d / CM_MSEC * CM_MSEC);
     fprintf(f->job->out, "=== %s %s [%s]\n", ok ? "\u2714" : "\u2718", f->stage, took.ptr);
     f->stage_since = 0;
 }
 
-static void begin_stage(struct follow *f, struct cm_str name)
+static void begin_stage(struct follow *f, struct cm_str name, cm_usec now)
 {
     if (cm_str_eq_c(name, f->stage))
         return;
-    end_stage(f, true);
+    end_stage(f, true, now);
     snprintf(f->stage, sizeof(f->stage), "%.*s", CM_STR_ARG(name));
-    f->stage_since = cm_monotonic_now();
+    f->stage_since = now;
     fprintf(f->job->out, "==> \u29d7 %s\n", f->stage);
     fflush(f->job->out);
 }
@@ -52,8 +53,8 @@ static bool on_log(void *ctx, struct cm_str message)
         return true;
     f->last_id = log->id;
     if (log->stage.len)
-        begin_stage(f, log->stage);
-    if (!log->output.len)
+        begin_stage(f, log->stage, log->created_at.us);
+    if (!log->output.len || cm_str_eq(log->output, log->stage))
         return true;
     bool shown = !f->job->quiet || log->log_level >= API_LOG_LEVEL_ERROR;
     if (log->log_level == API_LOG_LEVEL_DEBUG || log->log_level == API_LOG_LEVEL_TRACE)
@@ -117,10 +118,10 @@ enum cm_code ui_follow_job(struct cli *cli, const struct ui_job *job,
     const struct api_provisioner_job *now = NULL;
 
     cm_buf_init(&f.kept, (size_t)4 << 20);
-    begin_stage(&f, CM_STR("Queued"));
+    begin_stage(&f, CM_STR("Queued"), cm_time_now().us);
     enum cm_code code = follow_logs(&f, &now, err);
     bool ok = code == CM_OK && now->status == API_PROVISIONER_JOB_STATUS_SUCCEEDED;
-    end_stage(&f, ok);
+    end_stage(&f, ok, cm_time_now().us);
     if (!ok && f.kept.len)
         fwrite(f.kept.ptr, 1, f.kept.len, job->out);
     cm_buf_done(&f.kept);

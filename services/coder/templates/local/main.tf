@@ -33,7 +33,6 @@ data "coder_parameter" "greeting" {
 resource "coder_agent" "main" {
   os   = "linux"
   arch = "amd64"
-  dir  = "${local.folder}/home"
 
   env = {
     GREETING = data.coder_parameter.greeting.value
