@@ -19,10 +19,13 @@ struct mempipe {
     unsigned refs; /* ends and a posted turn */
 };
 
+static size_t alive;
+
 static void unref(struct mempipe *p)
 {
     if (--p->refs)
         return;
+    alive--;
     for (int i = 0; i < 2; i++) {
         evbuffer_free(p->end[i].out);
         cm_stream_done(&p->end[i].s);
@@ -135,6 +138,7 @@ static const struct cm_stream_ops ops = {end_send, end_unsent, end_consumed, end
 struct mempipe *mempipe_new(struct cm_loop *loop, size_t chunk, struct cm_stream *ret_ends[2])
 {
     struct mempipe *p = cm_xcalloc(1, sizeof(*p));
+    alive++;
     p->loop = loop;
     p->chunk = chunk;
     p->refs = 2;
@@ -174,4 +178,9 @@ size_t mempipe_delivered(const struct mempipe *p)
 struct evbuffer *mempipe_pending(struct mempipe *p, int i)
 {
     return p->end[i].out;
+}
+
+size_t mempipe_alive(void)
+{
+    return alive;
 }

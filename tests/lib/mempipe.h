@@ -17,3 +17,5 @@ void mempipe_silence(struct mempipe *p, bool silent);
 size_t mempipe_delivered(const struct mempipe *p);
 /* What end i (of ret_ends) has sent and not got through yet. */
 struct evbuffer *mempipe_pending(struct mempipe *p, int i);
+/* Pipes of this process that are not freed yet. */
+size_t mempipe_alive(void);

@@ -257,12 +257,7 @@ static void rig_free(struct rig *r)
     cm_session_identity_free(r->client_id);
     cm_session_identity_free(r->agent_id);
     cm_ticket_key_free(r->key);
-    for (int i = 0; i < 20; i++)
-        cm_loop_turn(r->loop, 0);
-    cm_usec until = cm_monotonic_now() +
-                    1100 * CM_MSEC; /* goodbyes that nobody hears are freed after a second */
-    while (cm_monotonic_now() < until)
-        cm_loop_turn(r->loop, until - cm_monotonic_now());
+    UNTIL(r, mempipe_alive() == 0); /* goodbyes that nobody hears take a second */
     cm_loop_free(r->loop);
     cm_free(r);
 }
