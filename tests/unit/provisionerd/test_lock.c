@@ -144,6 +144,34 @@ static void install_writes_one_method_per_provider(void **state)
     remove_dir(dir);
 }
 
+static void install_completes_the_operators_configuration(void **state)
+{
+    (void)state;
+    static const struct {
+        const char *text, *expected;
+    } rows[] = {
+        {"credentials \"x\" { token = \"t\" }",
+         "credentials \"x\" { token = \"t\" }\ndisable_checkpoint = true\nprovider_installation {\n"
+         "  direct {\n  }\n}\n"},
+        {"disable_checkpoint = false\nprovider_installation {\n direct {}\n}\n",
+         "disable_checkpoint = false\nprovider_installation {\n direct {}\n}\n\n"},
+    };
+    for (size_t i = 0; i < CM_COUNT_OF(rows); i++) {
+        CM_AUTO(cm_arena) a = cm_arena_new();
+        char *dir = fresh_dir();
+        const struct tf_binary bin = {.version = "1.11.4", .platform = "linux_amd64"};
+        const char *own = cm_fs_join(a, dir, "own.rc");
+        const struct tf_install_spec spec = {.cache_dir = dir, .cli_config = own};
+        struct tf_install in;
+        struct cm_err err;
+        assert_int_equal(tf_install_prepare(a, &spec, &bin, &in, &err), CM_NOT_FOUND);
+        assert_int_equal(cm_fs_write(own, cm_str(rows[i].text), 0600, false, &err), CM_OK);
+        assert_int_equal(tf_install_prepare(a, &spec, &bin, &in, &err), CM_OK);
+        assert_string_equal(read_all(a, in.cli_config), rows[i].expected);
+        remove_dir(dir);
+    }
+}
+
 int main(void)
 {
     const struct CMUnitTest tests[] = {
@@ -151,6 +179,7 @@ int main(void)
         cmocka_unit_test(version_text_becomes_a_number),
         cmocka_unit_test(binary_missing_or_old_is_told_in_a_sentence),
         cmocka_unit_test(install_writes_one_method_per_provider),
+        cmocka_unit_test(install_completes_the_operators_configuration),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);
 }
