@@ -1,0 +1,123 @@
+# What the scripts share: words for people, packages, terraform, disk space. Sourced by bash with "set -euo pipefail".
+# Sets: root (the clone), tools (programs that we download), work (logs of this run's commands).
+
+root=$(cd "$(dirname "${BASH_SOURCE[0]}")/.." && pwd)
+tools=$root/build/tools
+work=$root/build/log
+TERRAFORM_VERSION=1.11.4
+# Another place with the same layout, e.g. a mirror without a way to the internet.
+TERRAFORM_RELEASES=${TERRAFORM_RELEASES:-https://releases.hashicorp.com/terraform}
+
+say() { printf '==> %s\n' "$*"; }
+die() {
+    printf '%s: %s\n' "$(basename "$0")" "$*" >&2
+    exit 1
+}
+
+# usage FILE: the comment at the top of a script is its --help.
+usage() { sed -n '2,/^[^#]/{s/^# \{0,1\}//;/^[^#]*$/p}' "$1" | sed '/^set -/,$d'; }
+
+# quiet NAME COMMAND...: output to a log of that name; false when the command fails.
+quiet() {
+    local name=$1
+    shift
+    mkdir -p "$work" 2>/dev/null || die "cannot write to $root: $(mkdir -p "$work" 2>&1 | tail -n 1)"
+    "$@" >"$work/$name.log" 2>&1
+}
+
+# why NAME: the line of that log that says what went wrong.
+why() {
+    local pattern
+    for pattern in 'No space left on device' '^E: ' '(^| )error: |undefined reference|multiple definition' '^FAILED|[Ff]ailed'; do
+        grep -m 1 -E "$pattern" "$work/$1.log" && return
+    done
+    tail -n 1 "$work/$1.log"
+}
+
+# need_space FOLDER MEGABYTES WHAT: dies when less is free where the folder is, or will be.
+need_space() {
+    local dir=$1 free
+    while [ ! -d "$dir" ]; do dir=$(dirname "$dir"); done
+    free=$(df -Pm "$dir" | awk 'NR == 2 { print $4 }')
+    [ "$free" -ge "$2" ] || die "the disk is full: $dir has $free MB free, and $3 takes $2 MB; make room, or use another disk"
+}
+
+as_root() {
+    if [ "$(id -u)" = 0 ]; then "$@"; else sudo -- "$@"; fi
+}
+
+# missing_packages STAGE...: those of packages.txt that are not installed.
+missing_packages() {
+    local stages=" $* " stage package
+    local -A installed=()
+    while read -r package stage; do
+        [ "$stage" = installed ] && installed[$package]=1
+    done < <(dpkg-query -W -f='${Package} ${db:Status-Status}\n' 2>/dev/null)
+    while read -r stage package _; do
+        case $stage in '' | '#'*) continue ;; esac
+        [[ $stages == *" $stage "* && -z ${installed[$package]:-} ]] && printf '%s\n' "$package"
+    done <"$root/scripts/packages.txt"
+    return 0
+}
+
+# need_packages STAGE...: installs what is missing.
+need_packages() {
+    local missing
+    command -v dpkg-query >/dev/null ||
+        die "this is not Debian: install what scripts/packages.txt lists by hand, or use a Debian 12 machine"
+    mapfile -t missing < <(missing_packages "$@")
+    [ ${#missing[@]} -gt 0 ] || return 0
+    if [ "$(id -u)" != 0 ] && ! command -v sudo >/dev/null; then
+        die "packages are missing, and there is no sudo: as root, run apt-get install ${missing[*]}"
+    fi
+    need_space /usr 1500 "installing ${#missing[@]} packages"
+    say "installing ${#missing[@]} packages: ${missing[*]}"
+    quiet apt-update as_root env DEBIAN_FRONTEND=noninteractive apt-get -o APT::Update::Error-Mode=any \
+        -o Acquire::Retries=2 update ||
+        die "the network has no package mirror that answers, so ${missing[0]} and others cannot be installed: $(why apt-update)"
+    # A database server of the system's own is not wanted, only its programs.
+    local no_cluster=/etc/postgresql-common/createcluster.d/coder-build.conf
+    as_root mkdir -p "${no_cluster%/*}"
+    echo 'create_main_cluster = false' | as_root tee "$no_cluster" >/dev/null
+    quiet apt-install as_root env DEBIAN_FRONTEND=noninteractive apt-get -o Acquire::Retries=2 install -y \
+        --no-install-recommends "${missing[@]}" || {
+        as_root rm -f "$no_cluster"
+        die "packages cannot be installed: $(why apt-install)"
+    }
+    as_root rm -f "$no_cluster"
+}
+
+# need_terraform: puts a terraform into PATH, from its makers' releases where there is none.
+need_terraform() {
+    local arch name sums got want
+    [ -x "$tools/terraform" ] && PATH=$tools:$PATH
+    if command -v terraform >/dev/null; then return 0; fi
+    case $(uname -m) in
+    x86_64) arch=amd64 ;;
+    aarch64) arch=arm64 ;;
+    *) die "terraform is missing, and there is no known release for $(uname -m): install it by hand" ;;
+    esac
+    name=terraform_${TERRAFORM_VERSION}_linux_$arch.zip
+    sums=$TERRAFORM_RELEASES/$TERRAFORM_VERSION/terraform_${TERRAFORM_VERSION}_SHA256SUMS
+    need_space "$root" 200 "terraform"
+    say "downloading terraform $TERRAFORM_VERSION"
+    mkdir -p "$tools"
+    local tmp
+    tmp=$(mktemp -d "$tools/download.XXXXXX")
+    # shellcheck disable=SC2064
+    trap "rm -rf '$tmp'" RETURN
+    quiet terraform curl -fsSL --retry 2 --connect-timeout 10 --max-time 600 -o "$tmp/sums" "$sums" \
+        -o "$tmp/$name" "$TERRAFORM_RELEASES/$TERRAFORM_VERSION/$name" || {
+        rm -rf "$tmp"
+        die "terraform is missing and cannot be downloaded from $TERRAFORM_RELEASES ($(why terraform)): put terraform $TERRAFORM_VERSION into PATH, or name a mirror by TERRAFORM_RELEASES"
+    }
+    want=$(awk -v f="$name" '$2 == f { print $1 }' "$tmp/sums")
+    got=$(sha256sum "$tmp/$name" | cut -d' ' -f1)
+    if [ -z "$want" ] || [ "$want" != "$got" ]; then
+        rm -rf "$tmp"
+        die "the terraform that was downloaded is not the one that its makers released (SHA-256 is $got, not ${want:-listed}): a proxy may have answered in their place"
+    fi
+    python3 -m zipfile -e "$tmp/$name" "$tmp/out" || die "the archive $name cannot be unpacked"
+    install -m 755 "$tmp/out/terraform" "$tools/terraform"
+    PATH=$tools:$PATH
+}
