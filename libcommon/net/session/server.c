@@ -172,7 +172,7 @@ void cm_session_server_call(struct cm_session_server *s, struct cm_tunnel_call *
     struct cm_err err;
     struct cm_uuid id;
     uint64_t offset;
-    struct session *x;
+    struct session *x = NULL;
     if (!cm_session_path_parse(cm_tunnel_call_path(call), &id, &offset)) {
         cm_err_set(&err, CM_INVALID, "the path of a session is /<carrier>?offset=<n>");
         cm_tunnel_call_refuse(call, &err);
@@ -189,7 +189,7 @@ enum cm_code cm_session_server_path(struct cm_session_server *s, struct cm_strea
                                     struct cm_err *err)
 {
     CM_ON_LOOP(s->loop);
-    struct session *x;
+    struct session *x = NULL;
     if (find(s, carrier, offset, ticket, &x, err) != CM_OK) {
         cm_stream_close(path);
         return err->code;

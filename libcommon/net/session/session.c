@@ -6,7 +6,8 @@
 const char *cm_session_path_format(struct cm_uuid carrier, uint64_t offset,
                                    char out[CM_SESSION_PATH_TEXT])
 {
-    snprintf(out, CM_SESSION_PATH_TEXT, "/%s?offset=%" PRIu64, cm_uuid_text(carrier).s, offset);
+    (void)snprintf(out, CM_SESSION_PATH_TEXT, "/%s?offset=%" PRIu64, cm_uuid_text(carrier).s,
+                   offset);
     return out;
 }
 

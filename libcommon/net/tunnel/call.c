@@ -158,7 +158,7 @@ static void answer(struct tstream *ts, int status, const char *content_type, con
         return;
     }
     char code[12];
-    snprintf(code, sizeof(code), "%03d", status);
+    (void)snprintf(code, sizeof(code), "%03d", status);
     nghttp2_nv nv[3] = {tstream_nv(CM_STR(":status"), cm_str(code))};
     size_t n = 1;
     if (content_type)
@@ -187,7 +187,7 @@ void cm_tunnel_call_refuse(struct cm_tunnel_call *c, const struct cm_err *why)
 {
     CM_ON_LOOP(c->ts->t->loop);
     char text[ERROR_TEXT];
-    snprintf(text, sizeof(text), "%.*s", ERROR_TEXT - 1, why->text);
+    (void)snprintf(text, sizeof(text), "%.*s", ERROR_TEXT - 1, why->text);
     for (char *p = text; *p; p++)
         if (!isprint((unsigned char)*p))
             *p = '?';
