@@ -3,11 +3,6 @@
  */
 #include "net/rpc/client.h"
 
-#include <errno.h>
-#include <sys/socket.h>
-#include <sys/un.h>
-#include <unistd.h>
-
 #include <nng/nng.h>
 #include <nng/protocol/reqrep0/req.h>
 
@@ -17,12 +12,9 @@
 #include "net/rpc/client_impl.h"
 #include "obs/log.h"
 
-#define CONNECT_MAX (30 * CM_SECOND)
-/* Nobody is far away there, and when the socket's queue is full nng tries again at a time of its
- * own choice. */
-#define CONNECT_UNIX_MAX (2 * CM_SECOND)
-#define REFUSED_WAIT     (30 * CM_SECOND)
-#define STABLE           (10 * CM_SECOND)
+#define CONNECT_MAX  (30 * CM_SECOND)
+#define REFUSED_WAIT (30 * CM_SECOND)
+#define STABLE       (10 * CM_SECOND)
 
 struct cm_rpc_client *rpc_client_ref(struct cm_rpc_client *c)
 {
@@ -113,22 +105,6 @@ static void nng_dial_url(struct cm_rpc_client *c, const char *url)
     }
 }
 
-/* nng does not say why a dial failed: ask the kernel first. */
-static enum cm_code probe_unix(const char *path, struct cm_err *err)
-{
-    struct sockaddr_un sa = {.sun_family = AF_UNIX};
-    if (strlen(path) >= sizeof(sa.sun_path))
-        return cm_err_set(err, CM_INVALID, "the path of a unix socket may have %zu bytes at most",
-                          sizeof(sa.sun_path) - 1);
-    memcpy(sa.sun_path, path, strlen(path) + 1);
-    CM_AUTOFD int fd = socket(AF_UNIX, SOCK_STREAM | SOCK_NONBLOCK | SOCK_CLOEXEC, 0);
-    if (fd < 0)
-        return cm_err_errno(err, CM_IO, "make a unix socket");
-    if (connect(fd, (struct sockaddr *)&sa, sizeof(sa)) == 0 || errno == EAGAIN)
-        return CM_OK;
-    return cm_err_errno(err, CM_UNAVAILABLE, "unix socket");
-}
-
 static void on_forward(void *ctx, const char *url, const struct cm_err *why)
 {
     struct cm_rpc_client *c = ctx;
@@ -142,18 +118,10 @@ static void on_forward(void *ctx, const char *url, const struct cm_err *why)
 
 static void connect_now(struct cm_rpc_client *c)
 {
-    struct cm_err err;
     c->connecting = true;
-    cm_timer_start(&c->timer, c->is_ipc ? CONNECT_UNIX_MAX : CONNECT_MAX);
-    if (!c->is_ipc) {
-        c->forward =
-            rpc_forward_start(c->cfg.dialer, c->cfg.loop, c->rpc_url, CONNECT_MAX, on_forward, c);
-        return;
-    }
-    if (probe_unix(c->cfg.url.ptr + strlen("ipc://"), &err) == CM_OK)
-        nng_dial_url(c, c->cfg.url.ptr);
-    else
-        fail_attempt(c, &err);
+    cm_timer_start(&c->timer, CONNECT_MAX);
+    c->forward = rpc_forward_start(c->cfg.dialer, c->cfg.loop, c->rpc_url, c->unix_path,
+                                   CONNECT_MAX, on_forward, c);
 }
 
 static cm_usec backoff(const struct cm_rpc_client *c)
@@ -173,8 +141,7 @@ static void on_timer(void *arg)
         return;
     }
     struct cm_err err;
-    cm_err_set(&err, CM_TIMEOUT, "no answer within %d s",
-               (int)((c->is_ipc ? CONNECT_UNIX_MAX : CONNECT_MAX) / CM_SECOND));
+    cm_err_set(&err, CM_TIMEOUT, "no answer within %d s", (int)(CONNECT_MAX / CM_SECOND));
     fail_attempt(c, &err);
 }
 
@@ -282,10 +249,12 @@ static void copy_config(struct cm_rpc_client *c, const struct cm_rpc_client_conf
 
 static enum cm_code check_config(struct cm_rpc_client *c, struct cm_err *err)
 {
-    c->is_ipc = cm_str_starts(c->cfg.url, CM_STR("ipc://"));
-    if (c->is_ipc)
-        return CM_OK;
     cm_assert(c->cfg.dialer);
+    if (cm_str_starts(c->cfg.url, CM_STR("ipc://"))) {
+        c->unix_path = c->cfg.url.ptr + strlen("ipc://");
+        c->rpc_url = CM_STR("http://localhost" CM_RPC_PATH);
+        return CM_OK;
+    }
     struct cm_url url;
     if (cm_url_parse(c->arena, c->cfg.url, &url, err) != CM_OK)
         return CM_INVALID;

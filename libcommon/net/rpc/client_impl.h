@@ -65,8 +65,8 @@ struct cm_rpc_client {
     nng_socket sock;
     nng_dialer dialer;
     bool has_dialer;
-    uint32_t pipe; /* 0: not connected */
-    bool is_ipc;
+    uint32_t pipe;         /* 0: not connected */
+    const char *unix_path; /* or NULL */
     struct cm_str rpc_url; /* of the public port */
     struct rpc_forward *forward;
     struct cm_timer timer; /* reconnecting, or the limit of connecting */

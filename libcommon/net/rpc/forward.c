@@ -22,6 +22,7 @@ struct rpc_forward {
     struct cm_loop *loop;
     struct cm_arena *arena;
     struct cm_str url;
+    const char *unix_path;
     cm_usec timeout;
     rpc_forward_fn fn;
     void *ctx;
@@ -127,6 +128,7 @@ static void upgrade(struct rpc_forward *f, const struct cm_http_head *h)
                                      .n_headers = CM_COUNT_OF(headers),
                                      .upgrade = "websocket",
                                      .max_body = 65536,
+                                     .unix_path = f->unix_path,
                                      .timeout = f->timeout};
     f->call = cm_httpc_start(f->http, &req, on_answer, f);
 }
@@ -212,13 +214,14 @@ static void begin(void *ctx)
 }
 
 struct rpc_forward *rpc_forward_start(struct cm_dialer *dialer, struct cm_loop *loop,
-                                      struct cm_str url, cm_usec timeout, rpc_forward_fn fn,
-                                      void *ctx)
+                                      struct cm_str url, const char *unix_path, cm_usec timeout,
+                                      rpc_forward_fn fn, void *ctx)
 {
     struct rpc_forward *f = cm_xcalloc(1, sizeof(*f));
     f->loop = loop;
     f->arena = cm_arena_new();
     f->url = cm_arena_str(f->arena, url);
+    f->unix_path = unix_path;
     f->timeout = timeout;
     f->fn = fn;
     f->ctx = ctx;

@@ -12,10 +12,11 @@ struct rpc_forward;
  * first; on the loop. */
 typedef void (*rpc_forward_fn)(void *ctx, const char *url, const struct cm_err *err);
 
-/* url: the RPC's on the public port (http or https), copied. timeout: until coderd has agreed to
+/* url: the RPC's on the public port (http or https), copied. unix_path: connect there
+ * instead (borrowed while it lives), or NULL. timeout: until coderd has agreed to
  * the WebSocket. */
 struct rpc_forward *rpc_forward_start(struct cm_dialer *dialer, struct cm_loop *loop,
-                                      struct cm_str url, cm_usec timeout, rpc_forward_fn fn,
-                                      void *ctx);
+                                      struct cm_str url, const char *unix_path, cm_usec timeout,
+                                      rpc_forward_fn fn, void *ctx);
 /* Ends the connection too. May be called from the callback. NULL is fine. */
 void rpc_forward_stop(struct rpc_forward *f);

@@ -7,6 +7,7 @@
 #include <unistd.h>
 
 #include "base/buf.h"
+#include "net/rpc/front_impl.h"
 #include "net/rpc/server_impl.h"
 #include "net/sock.h"
 
@@ -54,17 +55,15 @@ static int connect_private(const struct cm_rpc_private *to)
     return CM_TAKE_FD(fd);
 }
 
-enum cm_code cm_rpc_front_splice(struct cm_loop *loop, struct cm_stream *public_side,
-                                 const struct cm_rpc_front_head *head,
-                                 const struct cm_rpc_private *to, cm_splice_done_fn done, void *ctx,
-                                 struct cm_splice **ret, struct cm_err *err)
+enum cm_code rpc_front_join(struct cm_loop *loop, struct cm_stream *public_side,
+                            const struct cm_rpc_front_head *head, const struct cm_rpc_private *to,
+                            cm_splice_done_fn done, void *ctx, struct cm_splice **ret,
+                            struct cm_err *err)
 {
     if (!is_plain(head->key, "+/=", 64) || !names_subprotocol(head->protocol))
         return cm_err_set(
             err, CM_INVALID,
             "this path is for daemons: a WebSocket with the subprotocol " SUBPROTOCOL);
-    if (!is_plain(head->address, ".:%[]", RPC_ADDRESS_MAX - 1))
-        return cm_err_set(err, CM_INTERNAL, "the client's address is not a numeric one");
     int fd = connect_private(to);
     if (fd < 0)
         return cm_err_errno(err, CM_UNAVAILABLE, "connect to the RPC listener");
@@ -83,6 +82,17 @@ enum cm_code cm_rpc_front_splice(struct cm_loop *loop, struct cm_stream *public_
     struct cm_splice *p = cm_splice_new(public_side, private_side, done, ctx);
     if (ret)
         *ret = p;
-
     return CM_OK;
+}
+
+enum cm_code cm_rpc_front_splice(struct cm_loop *loop, struct cm_stream *public_side,
+                                 const struct cm_rpc_front_head *head,
+                                 const struct cm_rpc_private *to, cm_splice_done_fn done, void *ctx,
+                                 struct cm_splice **ret, struct cm_err *err)
+{
+    /* Above all not RPC_ADDRESS_UNIX: that would make a built-in provisioner of whoever calls. */
+    if (!is_plain(head->address, ".:%[]", RPC_ADDRESS_MAX - 1) ||
+        cm_str_eq_c(head->address, RPC_ADDRESS_UNIX))
+        return cm_err_set(err, CM_INTERNAL, "the client's address is not a numeric one");
+    return rpc_front_join(loop, public_side, head, to, done, ctx, ret, err);
 }

@@ -1,6 +1,7 @@
-/* Debian's libnng.a holds a TLS transport made with mbedTLS and wants its library. Nothing here uses it: TLS is
- * OpenSSL's everywhere, and nng speaks to a forwarder inside the process. So in static programs these stand in for
- * mbedTLS, which would be 400 KB of a second TLS library: each says that it failed, should nng ever be asked for TLS. */
+/* Debian's libnng.a holds a TLS transport made with mbedTLS and wants its library. Nothing here
+ * uses it: TLS is OpenSSL's everywhere, and nng speaks to a forwarder inside the process. So in
+ * static programs these stand in for mbedTLS, which would be 400 KB of a second TLS library: each
+ * says that it failed, should nng ever be asked for TLS. */
 
 #define MBEDTLS_FUNCTIONS(X)                                                                       \
     X(mbedtls_pk_free)                                                                             \

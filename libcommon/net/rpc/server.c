@@ -8,6 +8,7 @@
 #include "base/enc.h"
 #include "base/random.h"
 #include "base/secret.h"
+#include "net/rpc/front_impl.h"
 #include "net/rpc/server_impl.h"
 #include "obs/log.h"
 
@@ -232,16 +233,16 @@ static void note_address(struct rpc_pipe *p, nng_pipe np)
     char *got = NULL;
     if (nng_pipe_get_string(np, NNG_OPT_WS_REQUEST_HEADER RPC_HEADER_ADDRESS, &got) != 0)
         return;
-    memcpy(p->address, got, CM_MIN(strlen(got), sizeof(p->address) - 1));
+    p->is_unix = strcmp(got, RPC_ADDRESS_UNIX) == 0;
+    if (!p->is_unix)
+        memcpy(p->address, got, CM_MIN(strlen(got), sizeof(p->address) - 1));
     nng_strfree(got);
 }
 
 static void pipe_add(struct cm_rpc_server *s, nng_pipe np)
 {
     uint32_t id = (uint32_t)nng_pipe_id(np);
-    bool is_unix =
-        s->has_unix && nng_listener_id(nng_pipe_listener(np)) == nng_listener_id(s->unix_listener);
-    if (!is_unix && !has_secret(s, np)) {
+    if (!has_secret(s, np)) {
         /* A process of this machine that found the port by itself. */
         nng_pipe_close(np);
         pthread_mutex_lock(&s->lock);
@@ -252,10 +253,8 @@ static void pipe_add(struct cm_rpc_server *s, nng_pipe np)
     }
     struct rpc_pipe *p = cm_xcalloc(1, sizeof(*p));
     p->id = id;
-    p->is_unix = is_unix;
     p->last_seen = cm_monotonic_now();
-    if (!is_unix)
-        note_address(p, np);
+    note_address(p, np);
     pthread_mutex_lock(&s->lock);
     struct rpc_pipe *old = cm_map_put(s->pipes, pipe_key(&id), p);
     pthread_mutex_unlock(&s->lock);
@@ -398,20 +397,24 @@ enum cm_code cm_rpc_server_new(const struct cm_rpc_server_config *cfg,
 enum cm_code cm_rpc_server_listen_private(struct cm_rpc_server *s, struct cm_rpc_private *ret,
                                           struct cm_err *err)
 {
-    cm_assert(!s->has_private);
-    CM_AUTOFREE char *url = cm_xasprintf("ws://%s:0" CM_RPC_PATH, cm_rpc_loopback());
+    if (s->private_port.port) {
+        *ret = s->private_port;
+        return CM_OK;
+    }
+    const char *loopback = cm_rpc_loopback();
+    CM_AUTOFREE char *url = cm_xasprintf("ws://%s:0" CM_RPC_PATH, loopback);
     int port = 0;
     int rv = nng_listener_create(&s->private_listener, s->sock, url);
     if (rv == 0)
         rv = nng_listener_start(s->private_listener, 0);
-    s->has_private = rv == 0;
     if (rv == 0)
         rv = nng_listener_get_int(s->private_listener, NNG_OPT_TCP_BOUND_PORT, &port);
     if (rv != 0)
         return cm_rpc_nng_err(err, rv, url);
-    ret->port = (uint16_t)port;
-    ret->v6 = cm_rpc_loopback()[0] == '[';
-    memcpy(ret->secret, s->secret, sizeof(ret->secret));
+    s->private_port.port = (uint16_t)port;
+    s->private_port.v6 = loopback[0] == '[';
+    memcpy(s->private_port.secret, s->secret, sizeof(s->secret));
+    *ret = s->private_port;
     return CM_OK;
 }
 

@@ -81,8 +81,8 @@ struct cm_rpc_server {
     struct cm_map *methods; /* name -> row; read only after start */
     nng_socket sock;
     bool has_sock;
-    nng_listener unix_listener, private_listener;
-    bool has_unix, has_private;
+    nng_listener private_listener;
+    struct cm_rpc_private private_port; /* 0: not listening */
     struct rpc_unix *unix_socket;
     char secret[33];
 

@@ -8,6 +8,8 @@
 
 #include <cmocka.h>
 
+#include <nng/protocol/reqrep0/req.h>
+
 #include "base/secret.h"
 #include "net/dial/dial.h"
 
@@ -160,8 +162,8 @@ static enum cm_code check(void *app, void *thread_ctx, const struct cm_rpc_ident
     return GET(f->revoked) ? cm_err_set(err, CM_UNAUTHENTICATED, "the key was deleted") : CM_OK;
 }
 
-/* nng 1.5 loses the message whose send begins while its connection is being closed: its socket's own, after ours was
- * handed over. */
+/* nng 1.5 loses the message whose send begins while its connection is being closed: its socket's
+ * own, after ours was handed over. */
 const char *__lsan_default_suppressions(void);
 const char *__lsan_default_suppressions(void)
 {
@@ -223,6 +225,25 @@ void server_cleanup(struct rpc_server_fixture *f)
     if (f->server)
         server_stop(f);
     assert_int_equal(rmdir(f->dir), 0); /* the socket is gone with the server */
+}
+
+nng_socket raw_dial(const struct rpc_server_fixture *f, const char *secret)
+{
+    char url[64];
+    nng_socket sock;
+    nng_dialer d;
+    snprintf(url, sizeof(url), "ws://127.0.0.1:%u/rpc", f->private_port.port);
+    assert_int_equal(nng_req0_open(&sock), 0);
+    assert_int_equal(nng_socket_set_ms(sock, NNG_OPT_REQ_RESENDTIME, NNG_DURATION_INFINITE), 0);
+    assert_int_equal(nng_socket_set_ms(sock, NNG_OPT_RECVTIMEO, 3000), 0);
+    assert_int_equal(nng_socket_set_ms(sock, NNG_OPT_SENDTIMEO, 500), 0);
+    assert_int_equal(nng_dialer_create(&d, sock, url), 0);
+    if (secret)
+        assert_int_equal(
+            nng_dialer_set_string(d, NNG_OPT_WS_REQUEST_HEADER "Coder-Rpc-Secret", secret), 0);
+    assert_int_equal(nng_dialer_set_ms(d, NNG_OPT_RECONNMINT, 3600000), 0);
+    assert_int_equal(nng_dialer_start(d, 0), 0);
+    return sock;
 }
 
 static void on_state(void *ctx, enum cm_rpc_state state, const struct cm_err *err)

@@ -2,6 +2,8 @@
  * a thread; the clients' loop is turned by the test. */
 #pragma once
 
+#include <nng/nng.h>
+
 #include "base/arena.h"
 #include "loop/loop.h"
 #include "net/rpc/client.h"
@@ -41,6 +43,9 @@ void server_start(struct rpc_server_fixture *f,
                   const struct server_options *o); /* makes the folder when dir is empty */
 void server_stop(struct rpc_server_fixture *f);
 void server_cleanup(struct rpc_server_fixture *f); /* removes the folder */
+
+/* A bare REQ socket that is let in to the private port with secret (NULL: without the header). */
+nng_socket raw_dial(const struct rpc_server_fixture *f, const char *secret);
 
 /* A client's loop and what its callbacks told. */
 struct client_fixture {

@@ -191,22 +191,6 @@ static void a_wrong_token_is_refused_and_a_right_one_taken(void **state)
 
 /* Raw REQ clients. */
 
-static nng_socket dial(const char *url, const char *secret)
-{
-    nng_socket sock;
-    nng_dialer d;
-    assert_int_equal(nng_req0_open(&sock), 0);
-    assert_int_equal(nng_socket_set_ms(sock, NNG_OPT_RECVTIMEO, 3000), 0);
-    assert_int_equal(nng_socket_set_ms(sock, NNG_OPT_SENDTIMEO, 500), 0);
-    assert_int_equal(nng_dialer_create(&d, sock, url), 0);
-    if (secret)
-        assert_int_equal(
-            nng_dialer_set_string(d, NNG_OPT_WS_REQUEST_HEADER "Coder-Rpc-Secret", secret), 0);
-    assert_int_equal(nng_dialer_set_ms(d, NNG_OPT_RECONNMINT, 3600000), 0);
-    assert_int_equal(nng_dialer_start(d, 0), 0);
-    return sock;
-}
-
 /* Yields the answer's body, or the error. */
 static int exchange(nng_socket sock, const ProtobufCMessage *m, struct cm_buf *out)
 {
@@ -232,12 +216,10 @@ static void the_private_port_wants_its_secret(void **state)
     struct both *b = *state;
     CM_AUTOBUF struct cm_buf out = CM_BUF_INIT(65536);
     struct cm_rpc_stats st = {0};
-    char url[64];
-    snprintf(url, sizeof(url), "ws://127.0.0.1:%u/rpc", b->s.private_port.port);
     for (size_t i = 0; i < CM_COUNT_OF(wrong); i++) {
         unsigned before = (unsigned)st.refused;
         cm_usec give_up = cm_monotonic_now() + SOON;
-        nng_socket sock = dial(url, wrong[i]);
+        nng_socket sock = raw_dial(&b->s, wrong[i]);
         do
             cm_rpc_server_stats(b->s.server, &st);
         while (st.refused == before && cm_monotonic_now() < give_up);
@@ -249,7 +231,7 @@ static void the_private_port_wants_its_secret(void **state)
     e.version = 1;
     e.method = (char[]){"rpc.Hello"};
     e.request_id = (ProtobufCBinaryData){16, (uint8_t[16]){1}};
-    nng_socket sock = dial(url, b->s.private_port.secret);
+    nng_socket sock = raw_dial(&b->s, b->s.private_port.secret);
     assert_int_equal(exchange(sock, &e.base, &out), 0);
     cm_rpc_server_stats(b->s.server, &st);
     assert_int_equal(st.requests, 1);
@@ -303,7 +285,7 @@ static void all_refusals_of_a_handshake_are_the_same_bytes(void **state)
                 {PSK_NAME, PSK_TEXT, 60},
                 {PSK_NAME, PSK_TEXT, -1},
                 {"\xff\xfe", PSK_TEXT, 0}};
-    nng_socket sock = dial(b->s.url, NULL);
+    nng_socket sock = raw_dial(&b->s, b->s.private_port.secret);
     for (size_t i = 0; i < CM_COUNT_OF(rows); i++) {
         CM_AUTO(cm_psk) p = NULL;
         cm_buf_reset(&flight);
@@ -329,7 +311,8 @@ static void a_handshake_s_last_step_must_be_whole(void **state)
     CM_AUTO(cm_psk) p = NULL;
     struct cm_err err;
     ProtobufCMessage *r = NULL, *h = NULL;
-    nng_socket sock = dial(b->s.url, NULL), other = dial(b->s.url, NULL);
+    nng_socket sock = raw_dial(&b->s, b->s.private_port.secret),
+               other = raw_dial(&b->s, b->s.private_port.secret);
     psk_flight(PSK_NAME, "wrong-wrong-wrong-wrong", &wrong, &flight);
     say_hello(sock, 1, (ProtobufCBinaryData){0, NULL}, cm_buf_view(&flight), &refused);
     cm_buf_reset(&flight);
@@ -373,11 +356,9 @@ static void guessing_is_slowed_down(void **state)
     CM_AUTO(cm_psk) p = NULL;
     struct cm_err err;
     ProtobufCMessage *r = NULL;
-    char url[64];
     unsigned code = 0, tries = 0;
-    snprintf(url, sizeof(url), "ws://127.0.0.1:%u/rpc", b->s.private_port.port);
     psk_flight(PSK_NAME, "wrong-wrong-wrong-wrong", &p, &flight);
-    nng_socket sock = dial(url, b->s.private_port.secret);
+    nng_socket sock = raw_dial(&b->s, b->s.private_port.secret);
     for (; tries < 100 && code != CODER__RPC__V1__REPLY_CODE__REPLY_RATE_LIMITED; tries++) {
         say_hello(sock, 1, (ProtobufCBinaryData){0, NULL}, cm_buf_view(&flight), &got);
         assert_int_equal(
