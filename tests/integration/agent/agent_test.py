@@ -1,7 +1,6 @@
 """The agent as a process of its own against a real deployment: it starts, runs its scripts, reports, and stops."""
 import os
 import signal
-import sys
 
 from cluster import Cluster, eventually
 
@@ -129,6 +128,17 @@ def main():
         assert agent.stop(signal.SIGTERM, seconds=40) == 0
         assert open(folder + "/stopped").read() == "stopped\n"
         eventually(lambda: c.agents(admin, ws)[0]["lifecycle_state"] == "off", 10, "lifecycle off")
+
+        # Without coderd, a new process still knows what to do when it is told to stop.
+        os.remove(folder + "/stopped")
+        c["coderd"].kill()
+        before = agent.log().count("not connected to coderd")
+        agent.start()
+        agent.wait_log("not connected to coderd", count=before + 1)
+        assert agent.stop(signal.SIGTERM, seconds=40) == 0
+        assert open(folder + "/stopped").read() == "stopped\n"
+        c["coderd"].start()
+        c.wait_ready()
 
 
 if __name__ == "__main__":
