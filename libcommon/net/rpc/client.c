@@ -3,6 +3,8 @@
  */
 #include "net/rpc/client.h"
 
+#include <unistd.h>
+
 #include <nng/nng.h>
 #include <nng/protocol/reqrep0/req.h>
 
@@ -116,8 +118,29 @@ static void on_forward(void *ctx, const char *url, const struct cm_err *why)
     fail_attempt(c, &err);
 }
 
+struct old_dialer {
+    struct cm_link link;
+    nng_dialer dialer;
+    cm_usec since;
+};
+
+static void close_old_dialers(struct cm_rpc_client *c, cm_usec older_than)
+{
+    cm_usec limit = cm_monotonic_now() - older_than;
+    CM_LIST_EACH(l, &c->old_dialers)
+    {
+        struct old_dialer *o = cm_container_of(l, struct old_dialer, link);
+        if (o->since > limit)
+            break;
+        cm_list_unlink(l);
+        nng_dialer_close(o->dialer);
+        cm_free(o);
+    }
+}
+
 static void connect_now(struct cm_rpc_client *c)
 {
+    close_old_dialers(c, 2 * CM_SECOND);
     c->connecting = true;
     cm_timer_start(&c->timer, CONNECT_MAX);
     c->forward = rpc_forward_start(c->cfg.dialer, c->cfg.loop, c->rpc_url, c->unix_path,
@@ -145,22 +168,29 @@ static void on_timer(void *arg)
     fail_attempt(c, &err);
 }
 
+/* nng 1.5 panics now and then when a dialer is closed in the middle of an attempt. So the attempt
+ * ends first, by itself, as the forwarder is gone; the dialer is closed later, when it sleeps. */
 static void disconnect(struct cm_rpc_client *c)
 {
-    c->pipe = 0;
     c->connecting = false;
     cm_timer_stop(&c->timer);
     cm_timer_stop(&c->heartbeat);
     rpc_hello_reset(c);
-    if (c->has_dialer)
-        nng_dialer_close(c->dialer); /* and with it the pipe */
-    c->has_dialer = false;
     rpc_forward_stop(CM_TAKE(c->forward));
+    if (!c->has_dialer)
+        return;
+    struct old_dialer *o = cm_xcalloc(1, sizeof(*o));
+    o->dialer = c->dialer;
+    o->since = cm_monotonic_now();
+    cm_list_push(&c->old_dialers, &o->link);
+    c->has_dialer = false;
 }
 
 /* First nothing is sent any more and no answer counts, then the calls learn of it. */
 static void take_down(struct cm_rpc_client *c, const struct cm_err *why)
 {
+    if (c->pipe)
+        nng_pipe_close((nng_pipe){.id = c->pipe});
     c->pipe = 0;
     c->introduced = c->greeting = false;
     rpc_calls_take_back(c, why);
@@ -289,6 +319,7 @@ enum cm_code cm_rpc_client_new(const struct cm_rpc_client_config *cfg, struct cm
     struct cm_rpc_client *c = cm_xcalloc(1, sizeof(*c));
     c->refs = 1;
     cm_list_init(&c->calls);
+    cm_list_init(&c->old_dialers);
     copy_config(c, cfg);
     if (check_config(c, err) != CM_OK || socket_open(c, err) != CM_OK) {
         rpc_client_unref(c);
@@ -321,10 +352,16 @@ void cm_rpc_client_free(struct cm_rpc_client *c)
     struct cm_err err;
     cm_err_set(&err, CM_CANCELED, "the program ends");
     c->closed = true;
+    if (c->pipe)
+        nng_pipe_close((nng_pipe){.id = c->pipe});
     c->pipe = 0;
     rpc_calls_fail(c, &err);
     rpc_calls_free(c);
     disconnect(c);
+    /* Time for an attempt that has just been cut off to end; see disconnect. */
+    if (!cm_list_empty(&c->old_dialers))
+        usleep(20 * 1000);
+    close_old_dialers(c, 0);
     nng_close(c->sock);
     cm_timer_done(&c->timer);
     cm_timer_done(&c->heartbeat);

@@ -23,7 +23,7 @@ enum cm_rpc_state {
 struct cm_rpc_client_config {
     struct cm_loop *loop;
     struct cm_str url; /* ipc:///path, or http(s)://host[:port][/base] of the deployment; copied */
-    struct cm_dialer *dialer; /* borrowed; see net/dial/dial.h */
+    struct cm_dialer *dialer; /* required, for unix sockets too; borrowed */
     enum cm_rpc_kind kind;
     struct cm_str token;                 /* agents, proxies; copied, wiped */
     struct cm_str psk_name;              /* external provisioners; copied */

@@ -65,9 +65,10 @@ struct cm_rpc_client {
     nng_socket sock;
     nng_dialer dialer;
     bool has_dialer;
-    uint32_t pipe;         /* 0: not connected */
-    const char *unix_path; /* or NULL */
-    struct cm_str rpc_url; /* of the public port */
+    struct cm_link old_dialers; /* oldest first: see disconnect */
+    uint32_t pipe;              /* 0: not connected */
+    const char *unix_path;      /* or NULL */
+    struct cm_str rpc_url;      /* of the public port */
     struct rpc_forward *forward;
     struct cm_timer timer; /* reconnecting, or the limit of connecting */
     bool connecting;

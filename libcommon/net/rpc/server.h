@@ -1,13 +1,14 @@
-/* The RPC server: nng REP with many contexts, on a private unix socket and a private loopback
- * WebSocket behind the public port (front.h). nng's threads only pass requests on; handlers run on
- * a worker pool, straight-line, and may park a request that has to wait, which then costs neither
- * thread nor connection.
+/* The RPC server: nng REP with many contexts on a private loopback WebSocket, which callers reach
+ * through the public port (front.h) or a private unix socket. nng's threads only pass requests on;
+ * handlers run on a worker pool, straight-line, and may park a request that has to wait, which then
+ * costs neither thread nor connection.
  *
  * A request goes: unpack, ticket, session check, unseal, caller kind, unpack payload, handler,
  * pack, seal. What the handler returns besides CM_OK goes to the caller as code and text, so the
  * text must be fit for it; only CM_INTERNAL and CM_IO keep their text here, in the log.
  *
- * All functions may be called from any thread unless they say otherwise. */
+ * All functions may be called from any thread unless they say otherwise. The process must ignore
+ * SIGPIPE. */
 #pragma once
 
 #include "loop/loop.h"
