@@ -281,6 +281,11 @@ int command_run(struct cli *cli, const struct command *c, const char *path, cons
         CM_OK)
         return flag_error(path, args, n_args, &err);
     cli->n_args = cm_conf_args(cli->conf, &cli->args);
+    if (c == &command_root && ((const struct root_opts *)cli->opts)->version) {
+        /* The first word is what start scripts look for. */
+        printf("Coder %s\n", CM_VERSION);
+        return 0;
+    }
     if (cli->g.help || (!c->run && !c->run_main))
         return print_help(c, path);
     CM_AUTOBUF struct cm_buf warnings = CM_BUF_INIT(4096);

@@ -33,6 +33,10 @@ struct command {
     enum cm_code (*run)(struct cli *cli, struct cm_err *err);
 };
 
+/* The program without a command. */
+struct root_opts {
+    bool version;
+};
 extern const struct command command_root;
 
 /* Finds the command that argv names. *ret_path is "coder templates push"; the arguments left over,

@@ -27,6 +27,7 @@ struct forward {
 
 struct client {
     ssh_session session;
+    ssh_event event; /* moves packets of the session, also after the end of its output */
     ssh_channel channel;
     const struct ssh_run *run;
     struct termios saved;
@@ -35,6 +36,8 @@ struct client {
     bool stdin_ended;
     struct forward forwards[FORWARD_MAX];
     struct ssh_callbacks_struct callbacks;
+    struct ssh_channel_callbacks_struct channel_callbacks;
+    bool exited, closed; /* the remote end has said so */
 };
 
 static enum cm_code failed(struct client *c, const char *what, struct cm_err *err)
@@ -113,6 +116,21 @@ static enum cm_code connect_session(struct client *c, int fd, struct cm_err *err
     return CM_OK;
 }
 
+static void on_exit_status(ssh_session session, ssh_channel channel, int status, void *userdata)
+{
+    (void)session;
+    (void)channel;
+    (void)status;
+    ((struct client *)userdata)->exited = true;
+}
+
+static void on_close(ssh_session session, ssh_channel channel, void *userdata)
+{
+    (void)session;
+    (void)channel;
+    ((struct client *)userdata)->closed = true;
+}
+
 static enum cm_code open_channel(struct client *c, struct cm_err *err)
 {
     const char *term = cm_conf_getenv("TERM");
@@ -121,6 +139,11 @@ static enum cm_code open_channel(struct client *c, struct cm_err *err)
     c->channel = ssh_channel_new(c->session);
     if (!c->channel || ssh_channel_open_session(c->channel) != SSH_OK)
         return failed(c, "open an SSH channel", err);
+    c->channel_callbacks.userdata = c;
+    c->channel_callbacks.channel_exit_status_function = on_exit_status;
+    c->channel_callbacks.channel_close_function = on_close;
+    ssh_callbacks_init(&c->channel_callbacks);
+    ssh_set_channel_callbacks(c->channel, &c->channel_callbacks);
     if (c->run->agent_socket) {
         c->callbacks.userdata = c;
         c->callbacks.channel_open_request_auth_agent_function = on_agent_open;
@@ -252,8 +275,12 @@ static enum cm_code converse(struct client *c, struct cm_err *err)
         size_t n = 0;
         if (!pass_output(c))
             return CM_OK;
-        if (ssh_channel_is_closed(c->channel) ||
-            (ssh_channel_is_eof(c->channel) && !ssh_channel_is_open(c->channel)))
+        /* libssh keeps a channel open whose close arrived while output was still buffered, so its
+         * state alone would keep us here for ever. Output is drained by now. */
+        bool eof = ssh_channel_is_eof(c->channel);
+        if (ssh_channel_is_closed(c->channel) || (eof && (c->closed || c->exited)))
+            return CM_OK;
+        if (!ssh_is_connected(c->session) && ssh_channel_is_eof(c->channel))
             return CM_OK;
         if (!ssh_is_connected(c->session))
             return cm_err_set(err, CM_UNAVAILABLE, "the connection to the workspace is lost");
@@ -267,6 +294,13 @@ static enum cm_code converse(struct client *c, struct cm_err *err)
                 fds[n++] = (struct pollfd){.fd = c->forwards[i].fd, .events = POLLIN};
         if (poll(fds, n, 1000) < 0 && errno != EINTR)
             return cm_err_errno(err, CM_IO, "poll");
+        /* Reading from a channel handles packets only until its output has ended; exit status and
+         * close come after. */
+        if (fds[0].revents && ssh_event_dopoll(c->event, 0) == SSH_ERROR) {
+            bool heard = pass_output(c);
+            return !heard || c->exited || c->closed ? CM_OK
+                                                    : failed(c, "SSH with the workspace", err);
+        }
         if (fds[2].revents)
             on_winch(c);
         if (fds[1].revents && pass_input(c, err) != CM_OK)
@@ -289,6 +323,9 @@ enum cm_code ssh_client_run(int fd, const struct ssh_run *run, int *ret_status, 
     sigprocmask(SIG_BLOCK, &winch, NULL);
     c.winch_fd = signalfd(-1, &winch, SFD_CLOEXEC | SFD_NONBLOCK);
     enum cm_code code = connect_session(&c, fd, err);
+    c.event = ssh_event_new();
+    if (code == CM_OK && (!c.event || ssh_event_add_session(c.event, c.session) != SSH_OK))
+        code = cm_err_set(err, CM_INTERNAL, "SSH cannot be set up");
     if (code == CM_OK)
         code = open_channel(&c, err);
     if (code == CM_OK) {
@@ -303,6 +340,10 @@ enum cm_code ssh_client_run(int fd, const struct ssh_run *run, int *ret_status, 
     if (c.channel)
         ssh_channel_free(c.channel);
     ssh_disconnect(c.session);
+    if (c.event) {
+        ssh_event_remove_session(c.event, c.session);
+        ssh_event_free(c.event);
+    }
     ssh_free(c.session);
     if (c.winch_fd >= 0)
         close(c.winch_fd);
