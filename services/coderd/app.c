@@ -7,6 +7,8 @@
 
 #include "api/front.h"
 #include "api/ratelimit.h"
+#include "api/socket.h"
+#include "background/background.h"
 #include "background/hub.h"
 #include "db/migrate.h"
 #include "net/http/tls_server.h"
@@ -186,10 +188,12 @@ static enum cm_code build(struct coderd *app, struct cm_err *err)
                                   .arg = app};
     app->tunnels = tunnels_new(&(struct tunnels_config){.on_lost = on_agent_lost, .ctx = app});
     app->job_waiters = waiters_new(app, TOPIC_JOBS);
+    app->followers = followers_new();
     if (load_ticket_keys(app, err) != CM_OK || cm_pool_new(&pool, &app->workers, err) != CM_OK ||
         coderd_rpc_start(app, err) != CM_OK || listen_http(app, err) != CM_OK)
         return err->code;
     app->access_url = make_access_url(app);
+    app->background = background_new(app);
     return CM_OK;
 }
 
@@ -279,13 +283,17 @@ void app_free(struct coderd *app)
         cm_rpc_server_free(app->rpc);
     waiters_free(app->job_waiters);
     tunnels_free(app->tunnels);
+    background_stop(app->background);
     cm_pool_free(app->workers); /* running handlers end; their answers wait on the stopped loops */
     cm_http_server_free(app->http);
     cm_http_server_free(app->https);
+    followers_close(app->followers);
     hub_free(app->hub);
     cm_ticket_key_free(app->ticket_key);
     for (size_t i = 0; i < app->n_loops; i++)
         cm_loop_free(app->loops[i]);
+    background_free(app->background);
+    followers_free(app->followers);
     site_free(app->site);
     ratelimit_free(app->limits);
     router_free(app->router);

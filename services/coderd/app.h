@@ -11,7 +11,9 @@
 #define CODERD_LOOPS_MAX 16
 
 struct cm_db;
+struct background;
 struct coderd;
+struct followers;
 struct hub;
 struct ratelimit;
 struct router;
@@ -41,6 +43,8 @@ struct coderd {
     struct site *site;       /* embedded pages and /bin */
     struct hub *hub;         /* PostgreSQL notifications to whoever waits for one */
     struct tunnels *tunnels; /* agents' tunnels that end here */
+    struct followers *followers;   /* streams that push what the database has */
+    struct background *background; /* reaper, schedules, purge */
 
     struct cm_ticket_key *ticket_key;
     struct cm_ticket_public ticket_keys[CM_TICKET_KEYS_MAX];

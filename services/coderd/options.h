@@ -77,6 +77,9 @@
     OPT(DURATION, job_hang_detector_interval, .flag = "job-hang-detector-interval", .env = "=",    \
         .def = "1m", .yaml = "jobHangDetectorInterval", .group = "PROVISIONING",                   \
         .help = "How often hung jobs are looked for.")                                             \
+    OPT(DURATION, autobuild_poll_interval, .flag = "autobuild-poll-interval", .env = "=",          \
+        .def = "1m", .yaml = "autobuildPollInterval", .group = "PROVISIONING",                     \
+        .help = "How often schedules of workspaces are looked at.")                                \
     OPT(DURATION, job_lease, .flag = "provisioner-job-lease", .env = "=", .def = "5m",             \
         .group = "PROVISIONING", .help = "How long a job is its daemon's without news from it.")   \
     OPT(BOOL, enable_terraform_debug_mode, .flag = "enable-terraform-debug-mode", .env = "=",      \
@@ -110,6 +113,7 @@ struct coderd_options {
 #define CODERD_OPT_MEMBER(type, member, ...) CODERD_OPT_TYPE_##type member;
     CODERD_OPTIONS(CODERD_OPT_MEMBER)
 #undef CODERD_OPT_MEMBER
+    const struct cm_conf *conf; /* says where each value came from; NULL: unknown */
 };
 
 extern const struct cm_opt coderd_option_rows[];

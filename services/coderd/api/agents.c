@@ -106,13 +106,37 @@ static enum cm_code agent_logs(struct api_req *r, struct cm_err *err)
 
 /* ---- metadata ---- */
 
-static enum cm_code metadata_frames(struct cm_db *db, struct cm_arena *a, struct socket_follow *f,
-                                    struct cm_buf *frames, bool sse, struct cm_err *err)
+/* Sent when a value or an error has changed, and at least every so often, as ages go on. */
+#define METADATA_CHECK  CM_SECOND
+#define METADATA_REPEAT (5 * CM_SECOND)
+
+static bool metadata_is_news(struct socket_follow *f, const struct store_agent_metadata_row *rows,
+                             size_t n)
+{
+    uint64_t digest = 0;
+    for (size_t i = 0; i < n; i++) {
+        digest = socket_digest(digest, rows[i].key);
+        digest = socket_digest(digest, rows[i].value);
+        digest = socket_digest(digest, rows[i].error);
+    }
+    cm_usec now = cm_monotonic_now();
+    if (!f->first && f->seen == digest && now - f->sent_at < METADATA_REPEAT)
+        return false;
+    f->seen = digest;
+    f->sent_at = now;
+    return true;
+}
+
+static enum cm_code read_metadata(struct cm_db *db, struct cm_arena *a, struct socket_follow *f,
+                                  struct cm_buf *frames, bool *ret_end, struct cm_err *err)
 {
     struct store_agent_metadata_row *rows = NULL;
     size_t n = 0;
+    *ret_end = false;
     if (store_agent_metadata(db, a, f->id, &rows, &n, err) != CM_OK)
         return err->code;
+    if (!metadata_is_news(f, rows, n))
+        return CM_OK;
     struct api_workspace_agent_metadata *out =
         CM_NEW_ARRAY(a, struct api_workspace_agent_metadata, n);
     for (size_t i = 0; i < n; i++) {
@@ -132,26 +156,10 @@ static enum cm_code metadata_frames(struct cm_db *db, struct cm_arena *a, struct
                                                                .timeout = rows[i].timeout_seconds};
         out[i] = (struct api_workspace_agent_metadata){.result = res, .description = d};
     }
-    size_t at = socket_frame_begin(frames);
-    cm_buf_cstr(frames, sse ? "event: data\ndata: " : "{\"type\":\"data\",\"data\":");
+    size_t at = socket_data_begin(frames, f);
     cm_json_encode_list(frames, &api_workspace_agent_metadata_msg, out, n);
-    cm_buf_cstr(frames, sse ? "\n\n" : "}");
-    socket_frame_end(frames, at);
+    socket_data_end(frames, f, at);
     return CM_OK;
-}
-
-static enum cm_code read_metadata_sse(struct cm_db *db, struct cm_arena *a, struct socket_follow *f,
-                                      struct cm_buf *frames, bool *ret_end, struct cm_err *err)
-{
-    *ret_end = false;
-    return metadata_frames(db, a, f, frames, true, err);
-}
-
-static enum cm_code read_metadata_ws(struct cm_db *db, struct cm_arena *a, struct socket_follow *f,
-                                     struct cm_buf *frames, bool *ret_end, struct cm_err *err)
-{
-    *ret_end = false;
-    return metadata_frames(db, a, f, frames, false, err);
 }
 
 static enum cm_code metadata_watch(struct api_req *r, struct cm_err *err)
@@ -159,15 +167,15 @@ static enum cm_code metadata_watch(struct api_req *r, struct cm_err *err)
     struct view v;
     if (param(r, &v, err) != CM_OK)
         return err->code;
-    bool sse = cm_str_ends(cm_str(r->route->path), CM_STR("watch-metadata"));
+    bool events = cm_str_ends(cm_str(r->route->path), CM_STR("watch-metadata"));
     return socket_follow_start(
         r,
         &(struct socket_follow_config){.topic_fmt = "agent_metadata:%s",
                                        .id = v.id,
-                                       .read = sse ? read_metadata_sse : read_metadata_ws,
+                                       .read = read_metadata,
                                        .end_reason = "",
-                                       .every = 5 * CM_SECOND,
-                                       .sse = sse},
+                                       .every = METADATA_CHECK,
+                                       .form = events ? SOCKET_EVENTS : SOCKET_EVENTS_WS},
         err);
 }
 

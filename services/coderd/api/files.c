@@ -6,9 +6,10 @@
 
 #include <openssl/evp.h>
 
-#include "api/audit_log.h"
+#include "api/file_store.h"
 #include "api/files.h"
 #include "api/targets.h"
+#include "api/template_load.h"
 #include "base/enc.h"
 #include "domain/archive.h"
 #include "store/files.h"
@@ -89,7 +90,8 @@ static enum cm_code reply_id(struct api_req *r, int status, struct cm_uuid id)
     return api_reply(r, status, &api_upload_response_msg, &out);
 }
 
-static enum cm_code insert_file(struct api_req *r, int fd, struct cm_err *err)
+enum cm_code file_store(struct api_req *r, int fd, struct cm_uuid *ret_id, bool *ret_new,
+                        struct cm_err *err)
 {
     char *buf = cm_arena_alloc(r->arena, CHUNK);
     struct cm_str hash;
@@ -98,8 +100,11 @@ static enum cm_code insert_file(struct api_req *r, int fd, struct cm_err *err)
     if (hash_file(r, fd, buf, &hash, err) != CM_OK ||
         store_file_by_hash(r->db, r->arena, hash, r->who->user_id, &old, err) != CM_OK)
         return err->code;
-    if (old)
-        return reply_id(r, 200, old->id);
+    *ret_new = !old;
+    if (old) {
+        *ret_id = old->id;
+        return CM_OK;
+    }
     if (fstat(fd, &st) != 0)
         return cm_err_errno(err, CM_IO, "size of the upload");
     struct cm_uuid id = cm_uuid_random();
@@ -113,12 +118,16 @@ static enum cm_code insert_file(struct api_req *r, int fd, struct cm_err *err)
         cm_db_tx_free(CM_TAKE(tx)); /* the same upload, twice at once: the other one's id will do */
         if (store_file_by_hash(r->db, r->arena, hash, r->who->user_id, &old, err) != CM_OK)
             return err->code;
-        return old ? reply_id(r, 200, old->id)
-                   : cm_err_set(err, CM_CONFLICT, "The file is being uploaded already.");
+        if (!old)
+            return cm_err_set(err, CM_CONFLICT, "The file is being uploaded already.");
+        *ret_new = false;
+        *ret_id = old->id;
+        return CM_OK;
     }
     if (store_content(r, id, fd, buf, err) != CM_OK || cm_db_tx_commit(tx, err) != CM_OK)
         return err->code;
-    return reply_id(r, 201, id);
+    *ret_id = id;
+    return CM_OK;
 }
 
 static enum cm_code file_upload(struct api_req *r, struct cm_err *err)
@@ -146,7 +155,32 @@ static enum cm_code file_upload(struct api_req *r, struct cm_err *err)
     } else if (archive_check_tar(fd, err) != CM_OK) {
         return err->code;
     }
-    return insert_file(r, fd, err);
+    struct cm_uuid id;
+    bool fresh;
+    if (file_store(r, fd, &id, &fresh, err) != CM_OK)
+        return err->code;
+    return reply_id(r, fresh ? 201 : 200, id);
+}
+
+enum cm_code file_object(struct api_req *r, const struct store_file *f, struct rbac_object *ret,
+                         struct cm_err *err)
+{
+    struct cm_uuid *templates = NULL;
+    size_t n = 0;
+    *ret = object_owned(RBAC_file, f->created_by);
+    if (api_may(r, RBAC_do_read, ret))
+        return CM_OK;
+    if (store_templates_of_file(r->db, r->arena, f->id, &templates, &n, err) != CM_OK)
+        return err->code;
+    for (size_t i = 0; i < n; i++) {
+        struct store_template *t = NULL;
+        if (template_load(r, templates[i], &t, err) != CM_OK)
+            return err->code;
+        struct rbac_object o = template_object(r, t);
+        if (api_may(r, RBAC_do_read, &o))
+            ret->acl_actions |= (uint32_t)RBAC_do_read;
+    }
+    return CM_OK;
 }
 
 /* Puts all pieces of a file together; uploads are bounded by ARCHIVE_BYTES_MAX. */
@@ -194,8 +228,8 @@ static enum cm_code file_download(struct api_req *r, struct cm_err *err)
     enum cm_code code = store_file_by_id(r->db, r->arena, id, &f, err);
     if (code != CM_OK)
         return code == CM_NOT_FOUND ? api_not_found(err) : code;
-    struct rbac_object o = object_owned(RBAC_file, f->created_by);
-    if (api_authorize(r, &o, err) != CM_OK)
+    struct rbac_object o;
+    if (file_object(r, f, &o, err) != CM_OK || api_authorize(r, &o, err) != CM_OK)
         return err->code;
     CM_AUTOBUF struct cm_buf b = CM_BUF_INIT(ARCHIVE_BYTES_MAX + 1024 * 1024);
     if (load_content(r, id, &b, err) != CM_OK)

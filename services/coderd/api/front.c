@@ -168,7 +168,10 @@ static bool csrf_ok(const struct api_req *r)
     const struct cm_http_head *h = &r->http->head;
     if (!r->token_in_cookie || h->method == CM_HTTP_GET)
         return true;
-    if (cm_secret_str_eq(cm_http_header(h, "coder-session-token"), r->token))
+    /* Another site's page can neither set a header nor know the token for a query. */
+    if (cm_secret_str_eq(cm_http_header(h, "coder-session-token"), r->token) ||
+        cm_secret_str_eq(cm_http_query(h, r->arena, "coder_session_token"), r->token) ||
+        cm_str_starts_nocase(cm_http_header(h, "authorization"), CM_STR("bearer ")))
         return true;
     struct cm_str cookie = cm_http_cookie(h, "csrf_token"),
                   header = cm_http_header(h, "x-csrf-token");
@@ -244,6 +247,11 @@ static void on_request(struct cm_http_req *http, void *ctx)
         reply_error(r, &err);
         answer(r);
     }
+}
+
+void api_front_answer(struct api_req *r)
+{
+    answer(r);
 }
 
 struct cm_http_app api_front(struct coderd *app)

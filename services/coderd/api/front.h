@@ -6,3 +6,5 @@
 #include "api/request.h"
 
 struct cm_http_app api_front(struct coderd *app);
+/* On the request's loop: sends the reply of a request whose start() took it over. */
+void api_front_answer(struct api_req *r);

@@ -2,14 +2,36 @@
 #include "api/route.h"
 
 #define ROUTE_TABLES(T)                                                                            \
+    T(agent_ports)                                                                                 \
+    T(agent_self)                                                                                  \
     T(agents)                                                                                      \
+    T(audit_list)                                                                                  \
     T(buildinfo)                                                                                   \
     T(builds)                                                                                      \
+    T(config_show)                                                                                 \
+    T(deployment)                                                                                  \
+    T(dynamic_parameters)                                                                          \
     T(files)                                                                                       \
+    T(groups)                                                                                      \
+    T(health)                                                                                      \
+    T(keys)                                                                                        \
     T(login)                                                                                       \
+    T(members)                                                                                     \
+    T(organizations)                                                                               \
+    T(port_shares)                                                                                 \
+    T(provisioners)                                                                                \
+    T(roles)                                                                                       \
+    T(template_acl)                                                                                \
+    T(template_archive)                                                                            \
+    T(template_examples)                                                                           \
     T(template_versions)                                                                           \
     T(templates)                                                                                   \
+    T(user_settings)                                                                               \
     T(users)                                                                                       \
+    T(version_dry_run)                                                                             \
+    T(workspace_acl)                                                                               \
+    T(workspace_schedule)                                                                          \
+    T(workspace_watch)                                                                             \
     T(workspaces)
 
 #define DECLARE(name) extern const struct route_table name##_routes;

@@ -1,5 +1,6 @@
 #include "api/socket.h"
 
+#include <pthread.h>
 #include <stdio.h>
 
 #include "app.h"
@@ -11,18 +12,27 @@
 #define CHECK_EVERY (30 * CM_SECOND)
 #define PING_EVERY  (15 * CM_SECOND)
 
+struct followers {
+    pthread_mutex_t lock;
+    struct cm_link list;
+    bool closed;
+};
+
 struct follower {
     struct cm_task task;
+    struct followers_member member;
     struct coderd *app;
     struct cm_loop *loop;
+    struct cm_arena *arena; /* what f points to */
     struct socket_follow_config cfg;
     struct socket_follow f;
     struct cm_ws *ws; /* or */
     struct cm_http_req *sse;
     struct hub_sub *sub;
-    struct cm_timer timer;
+    struct cm_timer timer, ping;
     struct cm_buf frames; /* of the task */
-    bool running, news, end, gone, failed;
+    cm_usec read_at;
+    bool begun, running, news, end, gone, failed;
 };
 
 static void turn(struct follower *x);
@@ -43,19 +53,87 @@ void socket_frame_end(struct cm_buf *b, size_t at)
     memcpy(b->ptr + at, &len, sizeof(len));
 }
 
+static size_t event_begin(struct cm_buf *b, enum socket_form form, const char *type)
+{
+    size_t at = socket_frame_begin(b);
+    switch (form) {
+    case SOCKET_EVENTS:
+        cm_buf_printf(b, "event: %s\n", type);
+        break;
+    case SOCKET_EVENTS_WS:
+        cm_buf_printf(b, "{\"type\":\"%s\"", type);
+        break;
+    case SOCKET_TEXT:
+        break;
+    }
+    return at;
+}
+
+static void event_end(struct cm_buf *b, enum socket_form form, size_t at)
+{
+    switch (form) {
+    case SOCKET_EVENTS:
+        cm_buf_char(b, '\n');
+        break;
+    case SOCKET_EVENTS_WS:
+        cm_buf_char(b, '}');
+        break;
+    case SOCKET_TEXT:
+        break;
+    }
+    socket_frame_end(b, at);
+}
+
+static void data_key(struct cm_buf *b, enum socket_form form)
+{
+    if (form == SOCKET_EVENTS)
+        cm_buf_cstr(b, "data: ");
+    else if (form == SOCKET_EVENTS_WS)
+        cm_buf_cstr(b, ",\"data\":");
+}
+
+size_t socket_data_begin(struct cm_buf *b, const struct socket_follow *f)
+{
+    size_t at = event_begin(b, f->form, "data");
+    data_key(b, f->form);
+    return at;
+}
+
+void socket_data_end(struct cm_buf *b, const struct socket_follow *f, size_t at)
+{
+    if (f->form == SOCKET_EVENTS)
+        cm_buf_char(b, '\n');
+    event_end(b, f->form, at);
+}
+
+uint64_t socket_digest(uint64_t seed, struct cm_str s)
+{
+    uint64_t h = seed ^ UINT64_C(0xcbf29ce484222325);
+    for (size_t i = 0; i < s.len; i++)
+        h = (h ^ (uint8_t)s.ptr[i]) * UINT64_C(0x100000001b3);
+    return h ? h : 1;
+}
+
+/* ---- the life of a follower ---- */
+
 static void follower_free(struct follower *x)
 {
-    hub_cancel(x->sub);
-    cm_timer_done(&x->timer);
-    cm_ws_free(x->ws);
     cm_buf_done(&x->frames);
+    cm_arena_free(x->arena);
     cm_free(x);
 }
 
-/* The client is gone; the memory goes as soon as no task holds it. */
+/* Nothing of the outside refers to it any more; the memory goes as soon as no task holds it. */
 static void let_go(struct follower *x)
 {
     x->gone = true;
+    if (x->begun) {
+        hub_cancel(CM_TAKE(x->sub));
+        cm_timer_done(&x->timer);
+        cm_timer_done(&x->ping);
+        followers_leave(x->app->followers, &x->member);
+        x->begun = false;
+    }
     if (!x->running)
         follower_free(x);
 }
@@ -102,11 +180,11 @@ static void finish(struct follower *x, int code, const char *reason)
     if (x->ws) {
         cm_ws_close(x->ws, code, reason);
         cm_timer_stop(&x->timer);
+        cm_timer_stop(&x->ping);
         hub_cancel(CM_TAKE(x->sub));
         return; /* CLOSED follows */
     }
-    struct cm_http_req *req = CM_TAKE(x->sse);
-    cm_http_stream_end(req);
+    cm_http_stream_end(CM_TAKE(x->sse));
     let_go(x);
 }
 
@@ -125,6 +203,38 @@ static void send_frames(struct follower *x)
     cm_buf_reset(&x->frames);
 }
 
+static const char FAILED_TEXT[] = "the database cannot be read; connect again";
+
+static void send_error(struct follower *x)
+{
+    cm_buf_reset(&x->frames);
+    if (x->cfg.form == SOCKET_TEXT)
+        return;
+    size_t at = event_begin(&x->frames, x->cfg.form, "error");
+    data_key(&x->frames, x->cfg.form);
+    cm_buf_printf(&x->frames, "{\"message\":\"%s\"}", FAILED_TEXT);
+    if (x->cfg.form == SOCKET_EVENTS)
+        cm_buf_char(&x->frames, '\n');
+    event_end(&x->frames, x->cfg.form, at);
+    send_frames(x);
+}
+
+static void send_ping(struct follower *x)
+{
+    CM_AUTOBUF struct cm_buf b = CM_BUF_INIT(256);
+    size_t at = event_begin(&b, x->cfg.form, "ping");
+    event_end(&b, x->cfg.form, at);
+    if (x->ws)
+        cm_ws_send(x->ws, true, b.ptr + sizeof(uint32_t), b.len - sizeof(uint32_t));
+    else if (x->sse)
+        cm_http_stream_write(x->sse, b.ptr + sizeof(uint32_t), b.len - sizeof(uint32_t));
+}
+
+static void on_ping(void *ctx)
+{
+    send_ping(ctx);
+}
+
 static void done(struct cm_task *t)
 {
     struct follower *x = cm_container_of(t, struct follower, task);
@@ -133,11 +243,14 @@ static void done(struct cm_task *t)
         follower_free(x);
         return;
     }
-    send_frames(x);
-    if (x->failed) {
-        finish(x, 1011, "the database cannot be read; connect again");
+    if (!x->sub)
+        return; /* closing already */
+    if (x->failed || x->frames.failed) {
+        send_error(x);
+        finish(x, 1011, FAILED_TEXT);
         return;
     }
+    send_frames(x);
     if (x->end) {
         finish(x, 1000, x->cfg.end_reason);
         return;
@@ -157,6 +270,12 @@ static void turn(struct follower *x)
         cm_timer_start(&x->timer, CM_SECOND / 4); /* the reader is slow: look again shortly */
         return;
     }
+    cm_usec now = cm_monotonic_now(), wait = x->read_at + x->cfg.gap - now;
+    if (x->cfg.gap && x->read_at && wait > 0) {
+        cm_timer_start(&x->timer, wait);
+        return;
+    }
+    x->read_at = now;
     x->news = false;
     x->task = (struct cm_task){.work = work, .done = done, .home = x->loop};
     struct cm_err err;
@@ -170,6 +289,18 @@ static void on_news(void *ctx)
     turn(ctx);
 }
 
+/* ---- beginning ---- */
+
+static void on_stop(struct followers_member *m)
+{
+    struct follower *x = cm_container_of(m, struct follower, member);
+    if (x->ws)
+        cm_ws_free(CM_TAKE(x->ws));
+    if (x->sse)
+        cm_http_stream_end(CM_TAKE(x->sse));
+    let_go(x);
+}
+
 static void begin(struct follower *x)
 {
     char topic[HUB_TOPIC_MAX];
@@ -181,29 +312,43 @@ static void begin(struct follower *x)
 #pragma GCC diagnostic pop
     cm_assert(n > 0 && (size_t)n < sizeof(topic));
     cm_timer_init(&x->timer, x->loop, on_news, x);
+    cm_timer_init(&x->ping, x->loop, on_ping, x);
     x->sub = hub_subscribe(x->app->hub, topic, x->loop, on_news, x);
+    x->begun = true;
+    if (x->cfg.form != SOCKET_TEXT) {
+        send_ping(x);
+        cm_timer_every(&x->ping, PING_EVERY);
+    }
     turn(x);
+}
+
+static void start_events(struct api_req *r, struct follower *x)
+{
+    struct cm_http_header h[] = {{CM_STR("Cache-Control"), CM_STR("no-cache")},
+                                 {CM_STR("X-Accel-Buffering"), CM_STR("no")}};
+    struct cm_http_req *http = r->http;
+    bool joined = http->conn && followers_join(x->app->followers, &x->member);
+    cm_http_stream_begin(http, &(struct cm_http_resp){.status = joined ? 200 : 503,
+                                                      .content_type = "text/event-stream",
+                                                      .headers = h,
+                                                      .n_headers = CM_COUNT_OF(h)});
+    if (!joined) {
+        cm_http_stream_end(http);
+        follower_free(x);
+        return;
+    }
+    x->sse = http;
+    http->app = x;
+    http->on_gone = on_sse_gone;
+    begin(x);
 }
 
 static void start(struct api_req *r)
 {
     struct follower *x = r->state;
     x->loop = r->http->loop;
-    if (x->cfg.sse) {
-        struct cm_http_header h[] = {{CM_STR("Cache-Control"), CM_STR("no-cache")},
-                                     {CM_STR("X-Accel-Buffering"), CM_STR("no")}};
-        x->sse = r->http;
-        r->http->app = x;
-        r->http->on_gone = on_sse_gone;
-        cm_http_stream_begin(r->http, &(struct cm_http_resp){.status = 200,
-                                                             .content_type = "text/event-stream",
-                                                             .headers = h,
-                                                             .n_headers = CM_COUNT_OF(h)});
-        if (!x->sse->conn) {
-            on_sse_gone(r->http);
-            return;
-        }
-        begin(x);
+    if (x->cfg.form == SOCKET_EVENTS) {
+        start_events(r, x);
         return;
     }
     char accept[CM_WS_ACCEPT_TEXT];
@@ -211,8 +356,9 @@ static void start(struct api_req *r)
     struct cm_http_header h[] = {{CM_STR("Sec-WebSocket-Accept"), cm_str(accept)}};
     struct cm_stream *s = cm_http_upgrade(r->http, "websocket", h, CM_COUNT_OF(h));
     cm_http_req_done(r->http);
-    if (!s) {
-        cm_free(x);
+    if (!s || !followers_join(x->app->followers, &x->member)) {
+        cm_stream_close(s);
+        follower_free(x);
         return;
     }
     x->ws = cm_ws_new(s, &(struct cm_ws_config){.max_message = 32 * 1024, .ping_every = PING_EVERY},
@@ -220,22 +366,99 @@ static void start(struct api_req *r)
     begin(x);
 }
 
+bool socket_is_upgrade(const struct api_req *r)
+{
+    const struct cm_http_head *h = &r->http->head;
+    return h->upgrade && cm_http_header_has(h, "upgrade", "websocket") &&
+           cm_ws_key_valid(cm_http_header(h, "sec-websocket-key"));
+}
+
+static const struct subject *copy_subject(struct cm_arena *a, const struct subject *s)
+{
+    struct subject *c = CM_NEW(a, struct subject);
+    *c = *s;
+    c->username = cm_arena_str(a, s->username);
+    c->email = cm_arena_str(a, s->email);
+    c->key_id = cm_arena_str(a, s->key_id);
+    c->orgs = CM_NEW_ARRAY(a, struct rbac_membership, s->n_orgs);
+    for (size_t i = 0; i < s->n_orgs; i++)
+        c->orgs[i] = s->orgs[i];
+    return c;
+}
+
 enum cm_code socket_follow_start(struct api_req *r, const struct socket_follow_config *cfg,
                                  struct cm_err *err)
 {
     (void)err;
-    const struct cm_http_head *h = &r->http->head;
-    bool upgrade = h->upgrade && cm_http_header_has(h, "upgrade", "websocket") &&
-                   cm_ws_key_valid(cm_http_header(h, "sec-websocket-key"));
-    if (!cfg->sse && !upgrade)
+    if (cfg->form != SOCKET_EVENTS && !socket_is_upgrade(r))
         return api_reply_message(r, 426, "This endpoint is a WebSocket: send an upgrade request.",
                                  NULL);
     struct follower *x = cm_xcalloc(1, sizeof(*x));
     x->app = r->app;
+    x->member.let_go = on_stop;
+    x->arena = cm_arena_new();
     x->cfg = *cfg;
-    x->f = (struct socket_follow){.id = cfg->id, .after = cfg->after, .first = true};
+    x->f = (struct socket_follow){.app = r->app,
+                                  .form = cfg->form,
+                                  .id = cfg->id,
+                                  .after = cfg->after,
+                                  .first = true,
+                                  .text = cfg->text ? cm_arena_cstr(x->arena, cm_str(cfg->text))
+                                                    : NULL};
+    if (cfg->with_subject && r->who)
+        x->f.who = copy_subject(x->arena, r->who);
     x->frames = CM_BUF_INIT(FRAMES_MAX);
     r->state = x;
     r->start = start;
     return CM_OK;
+}
+
+/* ---- all of them ---- */
+
+struct followers *followers_new(void)
+{
+    struct followers *all = cm_xcalloc(1, sizeof(*all));
+    pthread_mutex_init(&all->lock, NULL);
+    cm_list_init(&all->list);
+    return all;
+}
+
+void followers_close(struct followers *all)
+{
+    if (!all)
+        return;
+    pthread_mutex_lock(&all->lock);
+    all->closed = true;
+    pthread_mutex_unlock(&all->lock);
+    /* No other thread is left that could touch the list. */
+    while (!cm_list_empty(&all->list)) {
+        struct cm_link *first = cm_list_pop(&all->list);
+        struct followers_member *m = cm_container_of(first, struct followers_member, link);
+        m->let_go(m);
+    }
+}
+
+bool followers_join(struct followers *all, struct followers_member *m)
+{
+    pthread_mutex_lock(&all->lock);
+    bool closed = all->closed;
+    if (!closed)
+        cm_list_push(&all->list, &m->link);
+    pthread_mutex_unlock(&all->lock);
+    return !closed;
+}
+
+void followers_leave(struct followers *all, struct followers_member *m)
+{
+    pthread_mutex_lock(&all->lock);
+    cm_list_unlink(&m->link);
+    pthread_mutex_unlock(&all->lock);
+}
+
+void followers_free(struct followers *all)
+{
+    if (!all)
+        return;
+    pthread_mutex_destroy(&all->lock);
+    cm_free(all);
 }

@@ -1,26 +1,68 @@
 /* Template versions. Source: api-behaviour reference, 4.8. */
+#include <errno.h>
+#include <sys/mman.h>
+
 #include "api/audit_log.h"
+#include "api/file_store.h"
 #include "api/targets.h"
 #include "api/template_load.h"
 #include "app.h"
 #include "background/hub.h"
+#include "domain/examples.h"
 #include "domain/names.h"
-#include "store/files.h"
+#include "sys/fd.h"
 
+#define EXAMPLE_MAX ((size_t)4 * 1024 * 1024)
+
+static enum cm_code insert_variable(struct api_req *r, struct cm_uuid version_id,
+                                    struct cm_str name, struct cm_str value, bool sensitive,
+                                    struct cm_err *err)
+{
+    struct store_template_version_variable_insert_args row = {
+        .template_version_id = version_id,
+        .name = name,
+        .type = CM_STR("string"),
+        .value = value.ptr ? value : CM_STR(""),
+        .description = CM_STR(""),
+        .default_value = CM_STR(""),
+        .sensitive = sensitive,
+    };
+    return store_template_version_variable_insert(r->db, r->arena, &row, NULL, err);
+}
+
+static bool is_given(const struct api_create_template_version_request *q, struct cm_str name)
+{
+    for (size_t i = 0; i < q->n_user_variable_values; i++) {
+        if (cm_str_eq(q->user_variable_values[i].name, name))
+            return true;
+    }
+    return false;
+}
+
+/* Values that are not given again are those of the active version, unless they were no more than
+ * its defaults. */
 static enum cm_code insert_variables(struct api_req *r, struct cm_uuid version_id,
                                      const struct api_create_template_version_request *q,
                                      struct cm_err *err)
 {
+    struct api_template_version_variable *had = NULL;
+    size_t n_had = 0;
+    if (!cm_uuid_is_nil(q->template_id)) {
+        struct store_template *t = NULL;
+        if (template_load(r, q->template_id, &t, err) != CM_OK ||
+            store_template_version_variables(r->db, r->arena, t->active_version_id, &had, &n_had,
+                                             err) != CM_OK)
+            return err->code;
+    }
+    for (size_t i = 0; i < n_had; i++) {
+        if (!is_given(q, had[i].name) && !cm_str_eq(had[i].value, had[i].default_value) &&
+            insert_variable(r, version_id, had[i].name, had[i].value, had[i].sensitive, err) !=
+                CM_OK)
+            return err->code;
+    }
     for (size_t i = 0; i < q->n_user_variable_values; i++) {
-        struct store_template_version_variable_insert_args row = {
-            .template_version_id = version_id,
-            .name = q->user_variable_values[i].name,
-            .type = CM_STR("string"),
-            .value = q->user_variable_values[i].value,
-            .description = CM_STR(""),
-            .default_value = CM_STR(""),
-        };
-        if (store_template_version_variable_insert(r->db, r->arena, &row, NULL, err) != CM_OK)
+        if (insert_variable(r, version_id, q->user_variable_values[i].name,
+                            q->user_variable_values[i].value, false, err) != CM_OK)
             return err->code;
     }
     return CM_OK;
@@ -30,8 +72,8 @@ static enum cm_code insert_variables(struct api_req *r, struct cm_uuid version_i
 static enum cm_code insert_version(struct api_req *r,
                                    const struct api_create_template_version_request *q,
                                    struct cm_uuid org_id, struct cm_uuid version_id,
-                                   struct cm_str name, const struct cm_pair *tags, size_t n_tags,
-                                   struct cm_err *err)
+                                   struct cm_str name, struct cm_uuid file_id,
+                                   const struct cm_pair *tags, size_t n_tags, struct cm_err *err)
 {
     struct cm_uuid job_id = cm_uuid_random();
     struct cm_str input =
@@ -41,7 +83,7 @@ static enum cm_code insert_version(struct api_req *r,
                                         .initiator_id = r->who->user_id,
                                         .type = API_PROVISIONER_JOB_TYPE_TEMPLATE_VERSION_IMPORT,
                                         .provisioner = API_PROVISIONER_TYPE_TERRAFORM,
-                                        .file_id = q->file_id,
+                                        .file_id = file_id,
                                         .tags = tags,
                                         .n_tags = n_tags,
                                         .input = input};
@@ -53,7 +95,7 @@ static enum cm_code insert_version(struct api_req *r,
         .created_by = r->who->user_id,
         .name = name,
         .message = q->message.ptr ? q->message : CM_STR(""),
-        .source_example_id = CM_STR("")};
+        .source_example_id = q->example_id.ptr ? q->example_id : CM_STR("")};
     CM_AUTO(cm_db_tx) tx = NULL;
     if (cm_db_tx_begin(r->db, &tx, err) != CM_OK ||
         store_job_insert(r->db, r->arena, &job, NULL, err) != CM_OK ||
@@ -64,9 +106,25 @@ static enum cm_code insert_version(struct api_req *r,
     return cm_db_tx_commit(tx, err);
 }
 
-static enum cm_code check_source(struct api_req *r,
-                                 const struct api_create_template_version_request *q,
+/* The starter template as a file of the caller's. */
+static enum cm_code take_example(struct api_req *r, struct cm_str id, struct cm_uuid *ret,
                                  struct cm_err *err)
+{
+    CM_AUTOBUF struct cm_buf tar = CM_BUF_INIT(EXAMPLE_MAX);
+    bool fresh;
+    if (examples_tar(id, &tar, err) != CM_OK)
+        return err->code;
+    CM_AUTOFD int fd = memfd_create("example", MFD_CLOEXEC);
+    if (fd < 0)
+        return cm_err_errno(err, CM_IO, "memory for the example");
+    if (cm_fd_write_all(fd, tar.ptr, tar.len, err) != CM_OK)
+        return err->code;
+    return file_store(r, fd, ret, &fresh, err);
+}
+
+static enum cm_code find_source(struct api_req *r,
+                                const struct api_create_template_version_request *q,
+                                struct cm_uuid *ret, struct cm_err *err)
 {
     bool has_file = !cm_uuid_is_nil(q->file_id);
     if (has_file == (q->example_id.len > 0)) {
@@ -77,18 +135,17 @@ static enum cm_code check_source(struct api_req *r,
         return cm_err_set(err, CM_INVALID, "Validation failed.");
     }
     if (!has_file)
-        return cm_err_set(
-            err, CM_NOT_FOUND,
-            "Example not found: this deployment offers no examples; upload an archive.");
+        return take_example(r, q->example_id, ret, err);
     struct store_file *f = NULL;
+    struct rbac_object o;
     enum cm_code code = store_file_by_id(r->db, r->arena, q->file_id, &f, err);
     if (code == CM_NOT_FOUND)
         return cm_err_set(err, CM_NOT_FOUND, "File not found.");
-    if (code != CM_OK)
-        return code;
-    struct rbac_object o = object_owned(RBAC_file, f->created_by);
+    if (code != CM_OK || file_object(r, f, &o, err) != CM_OK)
+        return err->code;
     if (!api_may(r, RBAC_do_read, &o))
         return cm_err_set(err, CM_NOT_FOUND, "File not found.");
+    *ret = f->id;
     return CM_OK;
 }
 
@@ -110,13 +167,14 @@ static enum cm_code version_create(struct api_req *r, struct cm_err *err)
             o.acl_actions |=
                 (uint32_t)RBAC_do_create; /* its administrators may give it new versions */
     }
-    if (api_authorize(r, &o, err) != CM_OK || check_source(r, q, err) != CM_OK)
+    struct cm_uuid file_id = {{0}};
+    if (api_authorize(r, &o, err) != CM_OK || find_source(r, q, &file_id, err) != CM_OK)
         return err->code;
     struct cm_uuid id = cm_uuid_random();
     struct cm_str name = q->name.len ? q->name : name_make(r->arena, '_');
     size_t n_tags = 0;
     struct cm_pair *tags = job_tags(r->arena, q->tags, q->n_tags, r->who->user_id, &n_tags);
-    enum cm_code code = insert_version(r, q, org->id, id, name, tags, n_tags, err);
+    enum cm_code code = insert_version(r, q, org->id, id, name, file_id, tags, n_tags, err);
     if (code == CM_CONFLICT) {
         cm_violations_add(&r->violations, r->arena, CM_STR("name"),
                           "this name is taken by another version");

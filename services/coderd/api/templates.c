@@ -3,11 +3,13 @@
 
 #include <math.h>
 
+#include "api/acl.h"
 #include "api/audit_log.h"
 #include "api/search.h"
 #include "api/targets.h"
 #include "api/template_load.h"
 #include "app.h"
+#include "store/schedule.h"
 
 #define TTL_STEP_MS    ((int64_t)60 * 1000)
 #define ACTIVITY_BUMP  ((int64_t)3600 * 1000)
@@ -358,6 +360,24 @@ static void check_ttl(struct api_req *r, const char *field, bool has, int64_t ms
 #define IF_TEXT(bit, member)                                                                       \
     (is_set(q->has, API_UPDATE_TEMPLATE_META_HAS_##bit) ? q->member : CM_STR_NONE)
 
+/* What follows from the new values: who may use it, and when its workspaces start. */
+static enum cm_code after_update(struct api_req *r, const struct store_template *t,
+                                 const struct api_update_template_meta *q, struct cm_err *err)
+{
+    if (is_set(q->has, API_UPDATE_TEMPLATE_META_HAS_DISABLE_EVERYONE_GROUP_ACCESS) &&
+        q->disable_everyone_group_access) {
+        struct acl groups = acl_read(r->arena, t->group_acl, ACL_OF_TEMPLATE);
+        struct acl_change c = {cm_arena_str(r->arena, cm_str(cm_uuid_text(t->organization_id).s)),
+                               ACL_NONE};
+        acl_apply(r, &groups, &c, 1, "disable_everyone_group_access");
+        if (store_template_set_acl(r->db, r->arena, t->id, t->user_acl,
+                                   acl_write(r->arena, &groups, ACL_OF_TEMPLATE), NULL,
+                                   err) != CM_OK)
+            return err->code;
+    }
+    return store_template_forget_next_starts(r->db, r->arena, t->id, NULL, err);
+}
+
 static enum cm_code template_update(struct api_req *r, struct cm_err *err)
 {
     const struct api_update_template_meta *q = r->body;
@@ -412,14 +432,17 @@ static enum cm_code template_update(struct api_req *r, struct cm_err *err)
             IF_HAS(USE_CLASSIC_PARAMETER_FLOW, use_classic_parameter_flow),
         .disable_module_cache = IF_HAS(DISABLE_MODULE_CACHE, disable_module_cache),
     };
+    CM_AUTO(cm_db_tx) tx = NULL;
+    if (cm_db_tx_begin(r->db, &tx, err) != CM_OK)
+        return err->code;
     enum cm_code code = store_template_update(r->db, r->arena, &row, NULL, err);
     if (code == CM_CONFLICT) {
         cm_violations_add(&r->violations, r->arena, CM_STR("name"),
                           "this name is taken by another template");
         return api_reply_message(r, 409, "A template with this name already exists.", NULL);
     }
-    if (code != CM_OK)
-        return code;
+    if (code != CM_OK || after_update(r, t, q, err) != CM_OK || cm_db_tx_commit(tx, err) != CM_OK)
+        return err->code;
     audit(r, &(struct audit_event){.action = "write",
                                    .resource_type = "template",
                                    .resource_id = t->id,
@@ -563,24 +586,13 @@ static enum cm_code set_active(struct api_req *r, struct cm_err *err)
     return api_reply_message(r, 200, "Updated the active template version!", NULL);
 }
 
-static enum cm_code examples(struct api_req *r, struct cm_err *err)
-{
-    (void)err;
-    api_authorize_list(r);
-    return api_reply_list(r, 200, &api_template_example_msg, NULL, 0);
-}
-
 #define O "/api/v2/organizations/{organization}"
 #define T "/api/v2/templates/{template}"
 static const struct route rows[] = {
     {CM_HTTP_GET, "/api/v2/templates", AUTH_SESSION, RBAC(template, read), ROUTE_CALL,
      template_list, NULL, "List templates", LIMIT_API, 0, false},
-    {CM_HTTP_GET, "/api/v2/templates/examples", AUTH_SESSION, RBAC(template, read), ROUTE_CALL,
-     examples, NULL, "List example templates", LIMIT_API, 0, false},
     {CM_HTTP_GET, O "/templates", AUTH_SESSION, RBAC(template, read), ROUTE_CALL, template_list_org,
      NULL, "List an organization's templates", LIMIT_API, 0, false},
-    {CM_HTTP_GET, O "/templates/examples", AUTH_SESSION, RBAC(template, read), ROUTE_CALL, examples,
-     NULL, "List example templates", LIMIT_API, 0, false},
     {CM_HTTP_POST, O "/templates", AUTH_SESSION, RBAC(template, create), ROUTE_CALL,
      template_create, &api_create_template_request_msg, "Create a template", LIMIT_API, 0, false},
     {CM_HTTP_GET, O "/templates/{templatename}", AUTH_SESSION, RBAC(template, read), ROUTE_CALL,

@@ -3,36 +3,16 @@
 
 #include "api/audit_log.h"
 #include "api/build_start.h"
+#include "api/job_show.h"
 #include "api/search.h"
-#include "api/socket.h"
 #include "api/targets.h"
+#include "api/workspace_load.h"
+#include "api/workspace_schedule.h"
 #include "app.h"
 #include "background/hub.h"
 #include "options.h"
+#include "store/schedule.h"
 #include "store/workspace_list.h"
-
-#define TTL_MIN_MS ((int64_t)60 * 1000)
-#define TTL_MAX_MS ((int64_t)30 * 24 * 3600 * 1000)
-
-static enum cm_code load(struct api_req *r, size_t i, struct store_workspace **ret,
-                         struct cm_err *err)
-{
-    struct cm_uuid id;
-    if (api_param_uuid(r, i, &id, err) != CM_OK)
-        return err->code;
-    enum cm_code code = store_workspace_by_id(r->db, r->arena, id, ret, err);
-    return code == CM_NOT_FOUND ? api_not_found(err) : code;
-}
-
-/* params[i] as a workspace that the route's rule allows. */
-static enum cm_code param(struct api_req *r, size_t i, struct store_workspace **ret,
-                          struct cm_err *err)
-{
-    if (load(r, i, ret, err) != CM_OK)
-        return err->code;
-    struct rbac_object o = workspace_object(r, *ret);
-    return api_authorize(r, &o, err);
-}
 
 static enum cm_code reply_one(struct api_req *r, int status, const struct store_workspace *w,
                               struct cm_err *err)
@@ -46,16 +26,9 @@ static enum cm_code reply_one(struct api_req *r, int status, const struct store_
 static enum cm_code workspace_get(struct api_req *r, struct cm_err *err)
 {
     struct store_workspace *w = NULL;
-    if (param(r, 0, &w, err) != CM_OK)
+    bool deleted_too = cm_str_eq_c(api_query(r, "include_deleted"), "true");
+    if ((deleted_too ? workspace_param : workspace_param_live)(r, 0, &w, err) != CM_OK)
         return err->code;
-    if (w->deleted && !cm_str_eq_c(api_query(r, "include_deleted"), "true"))
-        return api_reply_message(
-            r, 410,
-            cm_arena_printf(r->arena,
-                            "Workspace \"%s\" was deleted, you can view this workspace by "
-                            "specifying '?deleted=true' and trying again.",
-                            cm_uuid_text(w->id).s),
-            NULL);
     return reply_one(r, 200, w, err);
 }
 
@@ -256,15 +229,6 @@ static enum cm_code workspace_list(struct api_req *r, struct cm_err *err)
 
 /* ---- create ---- */
 
-static bool ttl_ok(struct api_req *r, int64_t ttl_ms)
-{
-    if (ttl_ms == 0 || (ttl_ms >= TTL_MIN_MS && ttl_ms <= TTL_MAX_MS))
-        return true;
-    api_reply_invalid(r, "Invalid Workspace Time to Shutdown.", "ttl_ms",
-                      "must be 0, or from one minute to 30 days");
-    return false;
-}
-
 /* Template and version from the request: one of the two. */
 static enum cm_code create_source(struct api_req *r, const struct api_create_workspace_request *q,
                                   struct store_template **ret_t, struct cm_uuid *ret_version,
@@ -328,8 +292,16 @@ static enum cm_code create_for(struct api_req *r, const struct store_user *owner
             "workspace.",
             CM_STR_ARG(t->name));
     bool has_ttl = cm_has(q->has, API_CREATE_WORKSPACE_REQUEST_HAS_TTL_MS);
-    if (has_ttl && !ttl_ok(r, q->ttl_ms))
+    if (has_ttl && !workspace_ttl_ok(r, q->ttl_ms))
         return CM_OK;
+    struct cm_str schedule =
+        q->autostart_schedule.ptr ? cm_str_trim(q->autostart_schedule) : CM_STR("");
+    struct cm_time next;
+    if (schedule.len && !t->allow_user_autostart)
+        return cm_err_set(err, CM_INVALID,
+                          "Autostart is not allowed for workspaces using this template.");
+    if (workspace_schedule_check(r, t, schedule, "autostart_schedule", &next, err) != CM_OK)
+        return err->code;
     struct store_workspace w = {.id = cm_uuid_random(),
                                 .organization_id = t->organization_id,
                                 .owner_id = owner->id,
@@ -342,7 +314,8 @@ static enum cm_code create_for(struct api_req *r, const struct store_user *owner
         .organization_id = t->organization_id,
         .template_id = t->id,
         .name = q->name,
-        .autostart_schedule = q->autostart_schedule.ptr ? q->autostart_schedule : CM_STR(""),
+        .autostart_schedule = schedule,
+        .next_start_at = cm_time_is_zero(next) ? NULL : &next,
         .ttl_ms = ttl ? &ttl : NULL,
         .automatic_updates =
             q->automatic_updates ? q->automatic_updates : API_AUTOMATIC_UPDATES_NEVER};
@@ -413,7 +386,7 @@ static enum cm_code build_list(struct api_req *r, struct cm_err *err)
     int64_t limit = 0, offset = 0;
     struct cm_uuid after = {{0}};
     struct cm_time since;
-    if (param(r, 0, &w, err) != CM_OK)
+    if (workspace_param_live(r, 0, &w, err) != CM_OK)
         return err->code;
     api_query_i64(r, "limit", 0, INT32_MAX, &limit);
     api_query_i64(r, "offset", 0, INT32_MAX, &offset);
@@ -500,6 +473,29 @@ static enum api_build_reason build_reason(enum api_create_workspace_build_reason
     return reasons[r];
 }
 
+/* Forgetting resources needs no provisioner: where none is alive, the build ends at once. */
+static enum cm_code orphan_alone(struct api_req *r, const struct store_workspace *w,
+                                 struct cm_uuid build_id, struct cm_err *err)
+{
+    struct store_build *b = NULL;
+    struct store_job *job = NULL;
+    struct api_matched_provisioners *m = NULL;
+    if (store_build_by_id(r->db, r->arena, build_id, &b, err) != CM_OK ||
+        job_load(r, b->job_id, &job, err) != CM_OK ||
+        matched_provisioners(r, w->organization_id, job->tags, job->n_tags, &m, err) != CM_OK)
+        return err->code;
+    if (m->available)
+        return CM_OK;
+    if (store_job_log_add(r->db, r->arena, job->id, CM_STR("info"), CM_STR("Cleaning Up"),
+                          CM_STR("No provisioner is alive: the workspace's resources were left to "
+                                 "themselves."),
+                          NULL, err) != CM_OK ||
+        store_job_succeed(r->db, r->arena, job->id, NULL, err) != CM_OK ||
+        hub_notify(r->db, err, TOPIC_JOB_FMT, cm_uuid_text(job->id).s) != CM_OK)
+        return err->code;
+    return store_workspace_delete(r->db, r->arena, w->id, NULL, err);
+}
+
 static enum cm_code build_create(struct api_req *r, struct cm_err *err)
 {
     const struct api_create_workspace_build_request *q = r->body;
@@ -507,10 +503,8 @@ static enum cm_code build_create(struct api_req *r, struct cm_err *err)
     struct store_build *b = NULL;
     struct api_workspace_build *out = NULL;
     struct cm_uuid id = {{0}};
-    if (param(r, 0, &w, err) != CM_OK)
+    if (workspace_param_live(r, 0, &w, err) != CM_OK)
         return err->code;
-    if (w->deleted)
-        return cm_err_set(err, CM_GONE, "The workspace was deleted.");
     if (build_permission(r, q, w, err) != CM_OK)
         return err->code;
     if (q->orphan && q->transition != API_WORKSPACE_TRANSITION_DELETE)
@@ -539,6 +533,8 @@ static enum cm_code build_create(struct api_req *r, struct cm_err *err)
         return err->code;
     if (cm_uuid_is_nil(id))
         return CM_OK;
+    if (q->orphan && orphan_alone(r, w, id, err) != CM_OK)
+        return err->code;
     if (cm_db_tx_commit(tx, err) != CM_OK ||
         store_build_by_id(r->db, r->arena, id, &b, err) != CM_OK ||
         builds_show(r, b, 1, &out, err) != CM_OK)
@@ -562,7 +558,7 @@ static enum cm_code workspace_rename(struct api_req *r, struct cm_err *err)
 {
     const struct api_update_workspace_request *q = r->body;
     struct store_workspace *w = NULL;
-    if (param(r, 0, &w, err) != CM_OK)
+    if (workspace_param_live(r, 0, &w, err) != CM_OK)
         return err->code;
     if (!q->name.len || cm_str_eq(q->name, w->name))
         return api_reply_none(r, 204);
@@ -577,25 +573,10 @@ static enum cm_code workspace_rename(struct api_req *r, struct cm_err *err)
     return code == CM_OK ? api_reply_none(r, 204) : code;
 }
 
-static enum cm_code workspace_ttl(struct api_req *r, struct cm_err *err)
-{
-    const struct api_update_workspace_ttl_request *q = r->body;
-    struct store_workspace *w = NULL;
-    if (param(r, 0, &w, err) != CM_OK)
-        return err->code;
-    int64_t ttl = cm_has(q->has, API_UPDATE_WORKSPACE_TTL_REQUEST_HAS_TTL_MS) ? q->ttl_ms : 0;
-    if (!ttl_ok(r, ttl))
-        return CM_OK;
-    ttl -= ttl % TTL_MIN_MS;
-    if (store_workspace_set_ttl(r->db, r->arena, w->id, ttl ? &ttl : NULL, NULL, err) != CM_OK)
-        return err->code;
-    return api_reply_none(r, 204);
-}
-
 static enum cm_code workspace_favorite(struct api_req *r, bool favorite, struct cm_err *err)
 {
     struct store_workspace *w = NULL;
-    if (param(r, 0, &w, err) != CM_OK)
+    if (workspace_param_live(r, 0, &w, err) != CM_OK)
         return err->code;
     if (!cm_uuid_eq(w->owner_id, r->who->user_id))
         return cm_err_set(err, CM_DENIED, "You can only favorite workspaces that you own.");
@@ -618,7 +599,7 @@ static enum cm_code workspace_autoupdates(struct api_req *r, struct cm_err *err)
 {
     const struct api_update_workspace_automatic_updates_request *q = r->body;
     struct store_workspace *w = NULL;
-    if (param(r, 0, &w, err) != CM_OK ||
+    if (workspace_param_live(r, 0, &w, err) != CM_OK ||
         store_workspace_set_automatic_updates(r->db, r->arena, w->id, q->automatic_updates, NULL,
                                               err) != CM_OK)
         return err->code;
@@ -630,7 +611,7 @@ static enum cm_code workspace_dormant(struct api_req *r, struct cm_err *err)
     const struct api_update_workspace_dormancy *q = r->body;
     struct store_workspace *w = NULL;
     struct cm_time now = cm_time_now();
-    if (param(r, 0, &w, err) != CM_OK)
+    if (workspace_param_live(r, 0, &w, err) != CM_OK)
         return err->code;
     if (q->dormant == cm_has(w->has, STORE_WORKSPACE_HAS_DORMANT_AT))
         return api_reply_none(r, 304);
@@ -644,8 +625,9 @@ static enum cm_code workspace_dormant(struct api_req *r, struct cm_err *err)
 static enum cm_code workspace_usage(struct api_req *r, struct cm_err *err)
 {
     struct store_workspace *w = NULL;
-    if (param(r, 0, &w, err) != CM_OK ||
-        store_workspaces_used(r->db, r->arena, &w->id, 1, cm_time_now(), NULL, err) != CM_OK)
+    if (workspace_param_live(r, 0, &w, err) != CM_OK ||
+        store_workspaces_used(r->db, r->arena, &w->id, 1, cm_time_now(), NULL, err) != CM_OK ||
+        store_workspace_bump(r->db, r->arena, w->id, NULL, err) != CM_OK)
         return err->code;
     return api_reply_none(r, 204);
 }
@@ -654,7 +636,7 @@ static enum cm_code resolve_autostart(struct api_req *r, struct cm_err *err)
 {
     struct store_workspace *w = NULL;
     struct api_resolve_autostart_response out = {0};
-    if (param(r, 0, &w, err) != CM_OK)
+    if (workspace_param_live(r, 0, &w, err) != CM_OK)
         return err->code;
     return api_reply(r, 200, &api_resolve_autostart_response_msg, &out);
 }
@@ -685,8 +667,6 @@ static const struct route rows[] = {
     {CM_HTTP_POST, W "/builds", AUTH_SESSION, RBAC(workspace, read), ROUTE_CALL, build_create,
      &api_create_workspace_build_request_msg, "Start, stop or delete", LIMIT_API,
      (uint64_t)160 * 1024 * 1024, false},
-    {CM_HTTP_PUT, W "/ttl", AUTH_SESSION, RBAC(workspace, update), ROUTE_CALL, workspace_ttl,
-     &api_update_workspace_ttl_request_msg, "Set the time until stop", LIMIT_API, 0, false},
     {CM_HTTP_PUT, W "/favorite", AUTH_SESSION, RBAC(workspace, read), ROUTE_CALL, favorite_put,
      NULL, "Make a favourite", LIMIT_API, 0, false},
     {CM_HTTP_DELETE, W "/favorite", AUTH_SESSION, RBAC(workspace, read), ROUTE_CALL,

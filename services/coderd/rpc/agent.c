@@ -9,6 +9,7 @@
 #include "background/hub.h"
 #include "options.h"
 #include "store/agents.h"
+#include "store/schedule.h"
 #include "store/workspaces.h"
 
 #define LOGS_MAX       ((int64_t)1024 * 1024)
@@ -400,8 +401,10 @@ static enum cm_code stats(struct cm_rpc_request *rq, const void *request, void *
                                                 .n_latency_ms = 1};
     if (store_agent_stats_insert(db_of(rq), rq->arena, &row, NULL, err) != CM_OK)
         return err->code;
-    if (q->connection_count > 0)
-        return store_workspaces_used(db_of(rq), rq->arena, &ws->id, 1, now, NULL, err);
+    if (q->connection_count > 0 &&
+        (store_workspaces_used(db_of(rq), rq->arena, &ws->id, 1, now, NULL, err) != CM_OK ||
+         store_workspace_bump(db_of(rq), rq->arena, ws->id, NULL, err) != CM_OK))
+        return err->code;
     return CM_OK;
 }
 

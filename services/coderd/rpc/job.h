@@ -12,9 +12,12 @@ CM_MUST_USE enum cm_code job_describe(struct coderd *app, struct cm_db *db, stru
                                       const struct store_lease *lease, cm_usec lease_time,
                                       Coder__Provisioner__V1__Job **ret, struct cm_err *err);
 
-/* Which template version and which build a job is about; nil where it has none. */
+/* What a job is about. Ids are nil where it has none. */
 struct job_input {
     struct cm_uuid template_version_id, workspace_build_id;
+    bool orphan, debug_log;
+    struct cm_str workspace_name;     /* of a dry run */
+    const struct cm_json *parameters; /* of a dry run: a list of name and value */
 };
 struct job_input job_input_parse(struct cm_arena *a, struct cm_str input);
 

@@ -31,8 +31,13 @@ struct job_input job_input_parse(struct cm_arena *a, struct cm_str input)
     const struct cm_json *n = NULL;
     cm_ignore(cm_json_parse(a, input, NULL, &n, NULL) != CM_OK,
               "our own JSON; broken reads as empty");
-    return (struct job_input){json_uuid(n, "template_version_id"),
-                              json_uuid(n, "workspace_build_id")};
+    return (struct job_input){.template_version_id = json_uuid(n, "template_version_id"),
+                              .workspace_build_id = json_uuid(n, "workspace_build_id"),
+                              .orphan = cm_json_bool(cm_json_get(n, "orphan")),
+                              .debug_log =
+                                  cm_str_eq_c(cm_json_str(cm_json_get(n, "log_level")), "debug"),
+                              .workspace_name = cm_json_str(cm_json_get(n, "workspace_name")),
+                              .parameters = cm_json_get(n, "rich_parameter_values")};
 }
 
 static wire_pair *pair(struct cm_arena *a, struct cm_str name, struct cm_str value, bool sensitive)
@@ -46,6 +51,8 @@ static wire_pair *pair(struct cm_arena *a, struct cm_str name, struct cm_str val
     return p;
 }
 
+/* For an import, what the user has given; later only what differs from the template's own defaults,
+ * which terraform knows better (a default may be null, or no string). */
 static enum cm_code add_variables(struct cm_db *db, struct cm_arena *a, struct cm_uuid version_id,
                                   Coder__Provisioner__V1__Job *job, struct cm_err *err)
 {
@@ -55,7 +62,8 @@ static enum cm_code add_variables(struct cm_db *db, struct cm_arena *a, struct c
         return err->code;
     job->variables = CM_NEW_ARRAY(a, wire_pair *, n);
     for (size_t i = 0; i < n; i++) {
-        if (v[i].value.len || !v[i].required)
+        bool import = job->kind == CODER__PROVISIONER__V1__JOB_KIND__TEMPLATE_IMPORT;
+        if (import || v[i].required || !cm_str_eq(v[i].value, v[i].default_value))
             job->variables[job->n_variables++] = pair(a, v[i].name, v[i].value, v[i].sensitive);
     }
     return CM_OK;
@@ -217,6 +225,60 @@ static enum cm_code describe_build(struct coderd *app, struct cm_db *db, struct 
     return owner_key(app, db, a, b, &c->owner_session_token, err);
 }
 
+/* A workspace that will not be: its name and parameters come with the request, its owner is who
+ * asked. */
+static enum cm_code describe_dry_run(struct cm_db *db, struct cm_arena *a,
+                                     const struct store_lease *lease,
+                                     const struct store_template_version *v,
+                                     const struct job_input *in, Coder__Provisioner__V1__Job *job,
+                                     struct cm_err *err)
+{
+    Coder__Provisioner__V1__BuildContext *c = job->context;
+    size_t n = cm_json_count(in->parameters);
+    job->parameters = CM_NEW_ARRAY(a, wire_pair *, n);
+    for (size_t i = 0; i < n; i++) {
+        const struct cm_json *p = cm_json_at(in->parameters, i);
+        job->parameters[job->n_parameters++] = pair(a, cm_json_str(cm_json_get(p, "name")),
+                                                    cm_json_str(cm_json_get(p, "value")), false);
+    }
+    c->has_workspace_id = c->has_transition = true;
+    c->workspace_id = cm_rpc_uuid(a, lease->id);
+    c->workspace_name = cm_arena_cstr(a, in->workspace_name);
+    c->transition = CODER__PROVISIONER__V1__TRANSITION__START;
+    if (!cm_uuid_is_nil(v->template_id)) {
+        struct store_template *t = NULL;
+        if (store_template_by_id(db, a, v->template_id, &t, err) != CM_OK)
+            return cm_err_wrap(err, "template");
+        c->has_template_id = true;
+        c->template_id = cm_rpc_uuid(a, t->id);
+        c->template_name = cm_arena_cstr(a, t->name);
+    }
+    return add_owner(db, a, lease->initiator_id, lease->organization_id, c, err);
+}
+
+/* The modules that the import fetched, unless the template wants them fetched again. */
+static enum cm_code add_modules(struct cm_db *db, struct cm_arena *a,
+                                const struct store_template_version *v,
+                                Coder__Provisioner__V1__Job *job, struct cm_err *err)
+{
+    struct store_file *f = NULL;
+    struct store_template *t = NULL;
+    if (cm_uuid_is_nil(v->modules_file_id))
+        return CM_OK;
+    if (!cm_uuid_is_nil(v->template_id)) {
+        if (store_template_by_id(db, a, v->template_id, &t, err) != CM_OK)
+            return cm_err_wrap(err, "template");
+        if (t->disable_module_cache)
+            return CM_OK;
+    }
+    if (store_file_by_id(db, a, v->modules_file_id, &f, err) != CM_OK)
+        return cm_err_wrap(err, "modules of the template version");
+    job->has_modules_file_id = job->has_modules_size = true;
+    job->modules_file_id = cm_rpc_uuid(a, f->id);
+    job->modules_size = f->size_bytes;
+    return CM_OK;
+}
+
 enum cm_code job_describe(struct coderd *app, struct cm_db *db, struct cm_arena *a,
                           const struct store_lease *lease, cm_usec lease_time,
                           Coder__Provisioner__V1__Job **ret, struct cm_err *err)
@@ -261,7 +323,14 @@ enum cm_code job_describe(struct coderd *app, struct cm_db *db, struct cm_arena 
         return cm_err_wrap(err, "template version");
     job->template_version_name = cm_arena_cstr(a, v->name);
     job->context->template_version = cm_arena_cstr(a, v->name);
-    if (add_variables(db, a, v->id, job, err) != CM_OK)
+    job->has_orphan = true;
+    job->orphan = in.orphan;
+    if (in.debug_log)
+        job->log_level = cm_arena_cstr(a, CM_STR("debug"));
+    if (add_variables(db, a, v->id, job, err) != CM_OK || add_modules(db, a, v, job, err) != CM_OK)
+        return err->code;
+    if (lease->type == API_PROVISIONER_JOB_TYPE_TEMPLATE_VERSION_DRY_RUN &&
+        describe_dry_run(db, a, lease, v, &in, job, err) != CM_OK)
         return err->code;
     if (b && describe_build(app, db, a, in.workspace_build_id, job, err) != CM_OK)
         return err->code;

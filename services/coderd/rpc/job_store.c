@@ -5,11 +5,16 @@
 #include "api/auth.h"
 #include "api/builds.h"
 #include "codec/json.h"
+#include "base/enc.h"
 #include "net/rpc/wire.h"
 #include "store/agents.h"
 #include "store/builds.h"
+#include "store/files.h"
+#include "store/schedule.h"
 #include "store/template_versions.h"
 #include "store/workspaces.h"
+
+#define MODULES_PIECE ((size_t)1024 * 1024) /* as files are kept */
 
 static struct cm_str str(const char *s)
 {
@@ -291,7 +296,43 @@ static enum cm_code store_preset(struct sink *s, struct cm_uuid version_id,
     return store_preset_insert(s->db, s->a, &row, NULL, s->err);
 }
 
+/* The archive of modules that the daemon has uploaded, as a file like others; the same content is
+ * kept once for each user. */
+static enum cm_code store_modules(struct sink *s, struct cm_uuid owner_id, struct cm_uuid *ret,
+                                  bool *ret_has)
+{
+    struct cm_str *data = NULL;
+    struct store_file *old = NULL;
+    int64_t size = 0;
+    uint8_t sum[32];
+    *ret_has = false;
+    if (store_job_upload_size(s->db, s->a, s->job_id, CM_STR("modules"), &size, s->err) != CM_OK ||
+        store_job_upload_get(s->db, s->a, s->job_id, CM_STR("modules"), &data, s->err) != CM_OK)
+        return s->err->code;
+    if (!data || !data->len || (int64_t)data->len != size)
+        return CM_OK;
+    auth_sha256(*data, sum);
+    CM_AUTOBUF struct cm_buf hex = CM_BUF_INIT(64);
+    cm_hex_encode(&hex, sum, sizeof(sum));
+    if (store_file_by_hash(s->db, s->a, cm_buf_view(&hex), owner_id, &old, s->err) != CM_OK)
+        return s->err->code;
+    *ret = old ? old->id : cm_uuid_random();
+    *ret_has = true;
+    if (old)
+        return CM_OK;
+    if (store_file_insert(s->db, s->a, *ret, cm_buf_view(&hex), owner_id,
+                          CM_STR("application/x-tar"), size, NULL, s->err) != CM_OK)
+        return s->err->code;
+    for (size_t at = 0, n = 0; at < data->len; at += MODULES_PIECE, n++) {
+        if (store_file_chunk_insert(s->db, s->a, *ret, (int64_t)n,
+                                    cm_str_sub(*data, at, MODULES_PIECE), NULL, s->err) != CM_OK)
+            return s->err->code;
+    }
+    return store_job_upload_drop(s->db, s->a, s->job_id, CM_STR("modules"), NULL, s->err);
+}
+
 static enum cm_code store_import(struct sink *s, struct cm_uuid version_id,
+                                 struct cm_uuid initiator_id,
                                  const Coder__Provisioner__V1__CompleteRequest *q)
 {
     for (size_t i = 0; i < q->n_parameters; i++) {
@@ -314,9 +355,12 @@ static enum cm_code store_import(struct sink *s, struct cm_uuid version_id,
         keys[i] = cm_str(q->workspace_tags[i]->name);
         values[i] = str(q->workspace_tags[i]->value);
     }
-    if (store_template_version_set_import(s->db, s->a, version_id, auth, q->n_external_auth_ids,
-                                          q->has_external_agent, modules, q->n_modules, NULL, NULL,
-                                          s->err) != CM_OK ||
+    struct cm_uuid modules_file;
+    bool has_modules = false;
+    if (store_modules(s, initiator_id, &modules_file, &has_modules) != CM_OK ||
+        store_template_version_set_import(
+            s->db, s->a, version_id, auth, q->n_external_auth_ids, q->has_external_agent, modules,
+            q->n_modules, has_modules ? &modules_file : NULL, NULL, s->err) != CM_OK ||
         store_template_version_workspace_tags_insert(s->db, s->a, version_id, keys,
                                                      q->n_workspace_tags, values,
                                                      q->n_workspace_tags, NULL, s->err) != CM_OK ||
@@ -366,8 +410,9 @@ static enum cm_code store_build_result(struct sink *s, struct cm_uuid build_id, 
                                        const Coder__Provisioner__V1__CompleteRequest *q)
 {
     struct store_build *b = NULL;
+    /* The state was taken when the last part of it arrived: what is left of uploads is incomplete.
+     */
     if (store_build_by_id(s->db, s->a, build_id, &b, s->err) != CM_OK ||
-        store_build_take_state(s->db, s->a, s->job_id, NULL, s->err) != CM_OK ||
         store_job_upload_drop(s->db, s->a, s->job_id, CM_STR("state"), NULL, s->err) != CM_OK ||
         store_resources(s, b->transition, q->resources, q->n_resources) != CM_OK ||
         store_build_set_cost(s->db, s->a, build_id, q->daily_cost, q->has_external_agent, NULL,
@@ -375,6 +420,8 @@ static enum cm_code store_build_result(struct sink *s, struct cm_uuid build_id, 
         return s->err->code;
     if (succeeded && b->transition == API_WORKSPACE_TRANSITION_DELETE)
         return store_workspace_delete(s->db, s->a, b->workspace_id, NULL, s->err);
+    if (succeeded && b->transition == API_WORKSPACE_TRANSITION_START)
+        return store_build_begin_deadline(s->db, s->a, build_id, NULL, s->err);
     return CM_OK;
 }
 
@@ -388,7 +435,7 @@ enum cm_code job_store_result(struct cm_db *db, struct cm_arena *a, const struct
         return err->code;
     switch (job->type) {
     case API_PROVISIONER_JOB_TYPE_TEMPLATE_VERSION_IMPORT:
-        return succeeded ? store_import(&s, in.template_version_id, q) : CM_OK;
+        return succeeded ? store_import(&s, in.template_version_id, job->initiator_id, q) : CM_OK;
     case API_PROVISIONER_JOB_TYPE_TEMPLATE_VERSION_DRY_RUN:
         return succeeded ? store_resources(&s, API_WORKSPACE_TRANSITION_START, q->resources,
                                            q->n_resources)

@@ -163,6 +163,19 @@ static enum cm_code fetch_file(struct cm_rpc_request *rq, struct cm_uuid file_id
     return CM_OK;
 }
 
+static enum cm_code version_of(struct cm_rpc_request *rq, const struct job_input *in,
+                               struct store_template_version **ret, struct cm_err *err)
+{
+    struct cm_uuid id = in->template_version_id;
+    struct store_build *b = NULL;
+    if (!cm_uuid_is_nil(in->workspace_build_id)) {
+        if (store_build_by_id(db_of(rq), rq->arena, in->workspace_build_id, &b, err) != CM_OK)
+            return err->code;
+        id = b->template_version_id;
+    }
+    return store_template_version_by_id(db_of(rq), rq->arena, id, ret, err);
+}
+
 static enum cm_code fetch(struct cm_rpc_request *rq, const void *request, void *reply,
                           struct cm_err *err)
 {
@@ -184,7 +197,7 @@ static enum cm_code fetch(struct cm_rpc_request *rq, const void *request, void *
     case CODER__PROVISIONER__V1__FETCH_REQUEST__WHAT__SOURCE:
         return fetch_file(rq, job->file_id, q->offset, out, err);
     case CODER__PROVISIONER__V1__FETCH_REQUEST__WHAT__MODULES:
-        if (store_template_version_by_job(db_of(rq), rq->arena, job->id, &v, err) != CM_OK)
+        if (version_of(rq, &in, &v, err) != CM_OK)
             return err->code;
         if (cm_uuid_is_nil(v->modules_file_id))
             return CM_OK;
@@ -219,7 +232,7 @@ static enum cm_code store(struct cm_rpc_request *rq, const void *request, void *
     bool current;
     if (lease_of(q->lease, &l, err) != CM_OK || load_job(rq, &l, &job, &current, err) != CM_OK)
         return err->code;
-    if (!current && !state)
+    if (!current && (!state || l.token > job->fencing_token))
         return cm_err_set(err, CM_PRECONDITION, "%s", LEASE_LOST);
     if (q->offset < 0 || q->total < 0 || q->total > STATE_MAX ||
         q->offset + (int64_t)q->data.len > q->total)
@@ -341,7 +354,11 @@ static enum cm_code update(struct cm_rpc_request *rq, const void *request, void 
     bool current;
     if (q->n_logs > JOB_LINES_MAX)
         return cm_err_set(err, CM_TOO_LARGE, "at most %d log lines fit one update", JOB_LINES_MAX);
+    /* Renewing the lease locks the job until all that comes with it is written: nobody takes the
+     * lease away in between. */
+    CM_AUTO(cm_db_tx) tx = NULL;
     if (lease_of(q->lease, &l, err) != CM_OK || load_job(rq, &l, &job, &current, err) != CM_OK ||
+        cm_db_tx_begin(db_of(rq), &tx, err) != CM_OK ||
         append_logs(rq, &l, q, &state, err) != CM_OK)
         return err->code;
     if (!state)
@@ -359,7 +376,8 @@ static enum cm_code update(struct cm_rpc_request *rq, const void *request, void 
     if (q->n_logs && hub_notify(db_of(rq), err, TOPIC_JOB_FMT, cm_uuid_text(job->id).s) != CM_OK)
         return err->code;
     if (store_provisioner_daemons_seen(db_of(rq), rq->arena, &rq->who->subject_id, 1, NULL, err) !=
-        CM_OK)
+            CM_OK ||
+        cm_db_tx_commit(tx, err) != CM_OK)
         return err->code;
     out->lease = CM_NEW(rq->arena, Coder__Provisioner__V1__Lease);
     coder__provisioner__v1__lease__init(out->lease);

@@ -228,6 +228,12 @@ VALUES ($agent_id, $id, $display_name, $icon)
 ON CONFLICT (workspace_agent_id, id) DO UPDATE SET display_name = l.display_name
 RETURNING l.workspace_agent_id, l.id, l.created_at, l.display_name, l.icon;
 
+-- Where the sequence of a source goes on; locks the source until the transaction ends.
+-- query store_log_source_next(agent_id uuid, id uuid) -> optional int
+SELECT next_seq FROM workspace_agent_log_sources
+WHERE workspace_agent_id = $agent_id AND id = $id
+FOR UPDATE;
+
 -- row store_logs_state: next_seq int, overflowed bool
 
 -- Appends lines of a source, the first of which has position first_seq in its sequence: those that have arrived

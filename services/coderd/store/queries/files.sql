@@ -9,6 +9,14 @@ SELECT id, hash, created_by, mimetype, size_bytes, created_at FROM files WHERE i
 SELECT id, hash, created_by, mimetype, size_bytes, created_at FROM files
 WHERE hash = $hash AND created_by = $created_by;
 
+-- Templates that have, or had, a version of this source.
+-- query store_templates_of_file(file_id uuid) -> many uuid
+SELECT DISTINCT t.id
+FROM provisioner_jobs j
+JOIN template_versions v ON v.job_id = j.id
+JOIN templates t ON t.id = v.template_id AND NOT t.deleted
+WHERE j.file_id = $file_id;
+
 -- Violates files_hash_created_by_key.
 -- query store_file_insert(id uuid, hash text, created_by uuid, mimetype text, size_bytes int) -> exec
 INSERT INTO files (id, hash, created_by, mimetype, size_bytes)

@@ -142,17 +142,41 @@ SET canceled_at = now(), updated_at = now(), completed_at = CASE WHEN started_at
 WHERE id = $id AND status IN ('pending', 'running') AND ($expect_status::text IS NULL OR status = $expect_status);
 
 -- row store_job_hung: id uuid, type enum api_provisioner_job_type, status enum api_provisioner_job_status,
---     pending bool
+--     lost bool
 
--- Jobs to be reaped: the lease is over, the cancel went unheard, or nobody took the job in time.
+-- fragment hung
+((status IN ('running', 'canceling') AND lease_until < now())
+ OR (status = 'canceling' AND canceled_at < $cancel_before)
+ OR (status = 'pending' AND created_at < $pending_before))
+
+-- Jobs to be reaped: the lease is over, the cancel went unheard, or nobody took the job in time. In random order, so
+-- that one that cannot be reaped holds up no other.
 -- query store_jobs_hung(cancel_before time, pending_before time, limit int) -> many store_job_hung
-SELECT id, type, status, status = 'pending' AS pending
+SELECT id, type, status, coalesce(lease_until < now(), false) AS lost
 FROM provisioner_jobs
-WHERE (status IN ('running', 'canceling') AND lease_until < now())
-   OR (status = 'canceling' AND canceled_at < $cancel_before)
-   OR (status = 'pending' AND created_at < $pending_before)
-ORDER BY created_at
+WHERE {{hung}}
+ORDER BY random()
 LIMIT $limit;
+
+-- Ends such a job, fencing its holder off; 0 rows when it has been heard of meanwhile.
+-- query store_job_reap(id uuid, cancel_before time, pending_before time, error text) -> exec
+UPDATE provisioner_jobs
+SET completed_at = now(), updated_at = now(), error = $error, lease_until = NULL, fencing_token = fencing_token + 1
+WHERE id = $id AND {{hung}};
+
+-- Lines of the server's own at the end of a job's log, in the stage of the last line.
+-- query store_job_notice(id uuid, outputs text[]) -> exec
+INSERT INTO provisioner_job_logs (job_id, created_at, source, level, stage, output)
+SELECT $id, now() + make_interval(secs => x.n / 1000.0), 'provisioner_daemon', 'error',
+       coalesce((SELECT l.stage FROM provisioner_job_logs l WHERE l.job_id = $id ORDER BY l.id DESC LIMIT 1), ''),
+       x.output
+FROM unnest($outputs) WITH ORDINALITY AS x (output, n)
+ORDER BY x.n;
+
+-- Parts of uploads that were never completed.
+-- query store_job_uploads_purge(completed_before time) -> exec
+DELETE FROM provisioner_job_uploads u USING provisioner_jobs j
+WHERE j.id = u.job_id AND j.completed_at < $completed_before;
 
 -- ---- logs ----
 

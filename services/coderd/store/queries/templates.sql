@@ -95,6 +95,19 @@ UPDATE templates SET deleted = true, updated_at = now() WHERE id = $id AND NOT d
 SELECT count(*) FROM workspaces w JOIN users u ON u.id = w.owner_id
 WHERE w.template_id = $id AND NOT w.deleted AND NOT u.is_system;
 
+-- row store_dau: date text, amount int
+
+-- People who were connected to workspaces of the template, by day where it is offset_hours later than UTC.
+-- query store_template_daus(template_id uuid, offset_hours int, days int) -> many store_dau
+SELECT to_char(d.day, 'YYYY-MM-DD') AS date, count(DISTINCT d.user_id) AS amount
+FROM (SELECT date_trunc('day', (s.created_at AT TIME ZONE 'UTC') + make_interval(hours => $offset_hours::integer)) AS day,
+             s.user_id
+      FROM workspace_agent_stats s
+      WHERE s.template_id = $template_id AND s.connection_count > 0
+        AND s.created_at > now() - make_interval(days => $days::integer)) d
+GROUP BY d.day
+ORDER BY d.day;
+
 -- row store_template_build_time: template_id uuid, transition enum api_workspace_transition, p50 float, p95 float
 
 -- Milliseconds that succeeded builds took, of the last hundred of each transition.

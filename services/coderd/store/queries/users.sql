@@ -20,6 +20,16 @@ SELECT {u - organization_ids},
 FROM users u
 WHERE u.id = ANY ($ids) AND NOT u.deleted;
 
+-- Those who are members, by name; not those that act for the deployment.
+-- query store_users_of_organization(organization_id uuid) -> many store_user
+SELECT {u - organization_ids},
+       ARRAY(SELECT m.organization_id FROM organization_members m WHERE m.user_id = u.id
+             ORDER BY m.created_at, m.organization_id) AS organization_ids
+FROM users u
+JOIN organization_members o ON o.user_id = u.id AND o.organization_id = $organization_id
+WHERE NOT u.deleted AND NOT u.is_system
+ORDER BY lower(u.username);
+
 -- query store_user_by_username(username text) -> one store_user
 SELECT {u - organization_ids},
        ARRAY(SELECT m.organization_id FROM organization_members m WHERE m.user_id = u.id
@@ -97,7 +107,8 @@ WHERE id = $id AND NOT deleted;
 -- query store_user_delete(id uuid) -> exec
 WITH keys AS (DELETE FROM api_keys WHERE user_id = $id),
      members AS (DELETE FROM organization_members WHERE user_id = $id),
-     in_groups AS (DELETE FROM group_members WHERE user_id = $id)
+     in_groups AS (DELETE FROM group_members WHERE user_id = $id),
+     ssh AS (DELETE FROM git_ssh_keys WHERE user_id = $id)
 UPDATE users SET deleted = true, updated_at = now()
 WHERE id = $id AND NOT deleted;
 
@@ -112,12 +123,14 @@ WHERE id = ANY ($ids) AND (last_seen_at IS NULL OR last_seen_at < $seen_at);
 --     organization_ids uuid[], total int
 
 -- In the order of the user name. Every filter but limit and offset may be absent; search is a part of e-mail
--- or user name; total is the number of matches. limit 0: all.
--- query store_users_page(search text?, name text?, statuses text[]?, roles text[]?, login_types text[]?, is_service_account bool?, last_seen_after time?, last_seen_before time?, created_after time?, created_before time?, github_com_user_id int?, after_id uuid?, limit int, offset int) -> many store_user_page
+-- or user name; only_id: all that the caller may see. total is the number of matches, after after_id when that
+-- is given. limit 0: all.
+-- query store_users_page(only_id uuid?, search text?, name text?, statuses text[]?, roles text[]?, login_types text[]?, is_service_account bool?, last_seen_after time?, last_seen_before time?, created_after time?, created_before time?, github_com_user_id int?, after_id uuid?, limit int, offset int) -> many store_user_page
 WITH found AS (
     SELECT u.*, count(*) OVER () AS total
     FROM users u
     WHERE NOT u.deleted AND NOT u.is_system
+      AND ($only_id::uuid IS NULL OR u.id = $only_id)
       AND ($search::text IS NULL OR position(lower($search) IN lower(u.username)) > 0
            OR position(lower($search) IN lower(u.email)) > 0)
       AND ($name::text IS NULL OR position(lower($name) IN lower(u.name)) > 0)
@@ -130,16 +143,20 @@ WITH found AS (
       AND ($created_after::timestamptz IS NULL OR u.created_at >= $created_after)
       AND ($created_before::timestamptz IS NULL OR u.created_at <= $created_before)
       AND ($github_com_user_id::bigint IS NULL OR u.github_com_user_id = $github_com_user_id)
+      AND ($after_id::uuid IS NULL
+           OR lower(u.username) > (SELECT lower(c.username) FROM users c WHERE c.id = $after_id))
 )
 SELECT {u - organization_ids, total},
        ARRAY(SELECT m.organization_id FROM organization_members m WHERE m.user_id = u.id
              ORDER BY m.created_at, m.organization_id) AS organization_ids,
        u.total
 FROM found u
-WHERE $after_id::uuid IS NULL
-   OR lower(u.username) > (SELECT lower(c.username) FROM users c WHERE c.id = $after_id)
 ORDER BY lower(u.username)
 LIMIT nullif($limit, 0) OFFSET $offset;
+
+-- Those of ids that are people.
+-- query store_users_count_active(ids uuid[]) -> one int
+SELECT count(*) FROM users WHERE id = ANY ($ids) AND NOT deleted AND NOT is_system;
 
 -- ---- settings ----
 
@@ -154,6 +171,19 @@ SELECT value FROM user_configs WHERE user_id = $user_id AND key = $key;
 -- query store_user_config_set(user_id uuid, key text, value text) -> exec
 INSERT INTO user_configs (user_id, key, value) VALUES ($user_id, $key, $value)
 ON CONFLICT (user_id, key) DO UPDATE SET value = excluded.value;
+
+-- query store_user_quiet_hours(id uuid) -> one text
+SELECT quiet_hours_schedule FROM users WHERE id = $id AND NOT deleted;
+
+-- query store_user_set_quiet_hours(id uuid, schedule text) -> exec
+UPDATE users SET quiet_hours_schedule = $schedule, updated_at = now() WHERE id = $id AND NOT deleted;
+
+-- When it is hour:minute there the next time. CM_INVALID for a time zone that there is not.
+-- query store_next_daily(timezone text, hour int, minute int) -> one time
+SELECT (t.day + CASE WHEN (t.day AT TIME ZONE $timezone) > now() THEN interval '0' ELSE interval '1 day' END)
+       AT TIME ZONE $timezone
+FROM (SELECT date_trunc('day', now() AT TIME ZONE $timezone)
+             + make_interval(hours => $hour::integer, mins => $minute::integer) AS day) t;
 
 -- ---- git SSH keys ----
 

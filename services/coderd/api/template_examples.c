@@ -1,0 +1,69 @@
+/* The starter templates, and how many people use a template. Source: api-behaviour reference, 4.7.
+ */
+#include "api/targets.h"
+#include "api/template_load.h"
+#include "app.h"
+#include "domain/examples.h"
+
+#define OFFSET_HOURS 14
+#define DAYS         90
+
+static enum cm_code reply_examples(struct api_req *r, struct cm_err *err)
+{
+    struct api_template_example *rows = NULL;
+    size_t n = 0;
+    if (examples_list(r->arena, &rows, &n, err) != CM_OK)
+        return err->code;
+    return api_reply_list(r, 200, &api_template_example_msg, rows, n);
+}
+
+static enum cm_code examples(struct api_req *r, struct cm_err *err)
+{
+    api_authorize_list(r);
+    return reply_examples(r, err);
+}
+
+static enum cm_code examples_of_org(struct api_req *r, struct cm_err *err)
+{
+    struct store_organization *org = NULL;
+    if (target_org(r, 0, &org, err) != CM_OK)
+        return err->code;
+    api_authorize_list(r);
+    return reply_examples(r, err);
+}
+
+static enum cm_code daus(struct api_req *r, struct cm_err *err)
+{
+    struct cm_uuid id;
+    struct store_template *t = NULL;
+    struct store_dau *rows = NULL;
+    size_t n = 0;
+    int64_t offset = 0;
+    if (api_param_uuid(r, 0, &id, err) != CM_OK || template_load(r, id, &t, err) != CM_OK)
+        return err->code;
+    struct rbac_object o = template_object(r, t);
+    if (api_authorize(r, &o, err) != CM_OK)
+        return err->code;
+    api_query_i64(r, "tz_offset", -OFFSET_HOURS, OFFSET_HOURS, &offset);
+    if (api_query_check(r, err) != CM_OK ||
+        store_template_daus(r->db, r->arena, t->id, offset, DAYS, &rows, &n, err) != CM_OK)
+        return err->code;
+    struct api_da_us_response out = {.entries = CM_NEW_ARRAY(r->arena, struct api_dau_entry, n),
+                                     .n_entries = n,
+                                     .tz_hour_offset = offset};
+    for (size_t i = 0; i < n; i++)
+        out.entries[i] = (struct api_dau_entry){.date = rows[i].date, .amount = rows[i].amount};
+    return api_reply(r, 200, &api_da_us_response_msg, &out);
+}
+
+static const struct route rows[] = {
+    {CM_HTTP_GET, "/api/v2/templates/examples", AUTH_SESSION, RBAC(template, read), ROUTE_CALL,
+     examples, NULL, "List example templates", LIMIT_API, 0, false},
+    {CM_HTTP_GET, "/api/v2/organizations/{organization}/templates/examples", AUTH_SESSION,
+     RBAC(template, read), ROUTE_CALL, examples_of_org, NULL, "List example templates", LIMIT_API,
+     0, false},
+    {CM_HTTP_GET, "/api/v2/templates/{template}/daus", AUTH_SESSION, RBAC(template, read),
+     ROUTE_CALL, daus, NULL, "People who used a template, by day", LIMIT_API, 0, false},
+};
+
+const struct route_table template_examples_routes = {rows, CM_COUNT_OF(rows)};
