@@ -47,7 +47,7 @@ static bool is_display_name(struct cm_str s)
 
 static bool is_real_name(struct cm_str s)
 {
-    return cm_str_trim(s).len <= 128;
+    return s.len <= 128 && cm_str_trim(s).len == s.len;
 }
 
 /* What a mail server could accept: a local part without spaces, one @, a domain of dot-separated
@@ -77,9 +77,13 @@ static bool is_email(struct cm_str s)
     return true;
 }
 
+/* For people only: anything that shows on one line. */
 static bool is_token_name(struct cm_str s)
 {
-    return is_joined(s, 64, "-_.");
+    for (size_t i = 0; i < s.len; i++)
+        if ((unsigned char)s.ptr[i] < 0x20 || s.ptr[i] == 0x7f || s.ptr[i] == '/')
+            return false;
+    return s.len > 0 && s.len <= 64 && cm_str_trim(s).len == s.len;
 }
 
 /* Slugs of apps, which become labels of host names. */
@@ -122,9 +126,9 @@ static const struct {
     {"template_version_name", is_template_version_name,
      "1 to 64 letters and digits, with single hyphens, underscores or dots between them"},
     {"token_name", is_token_name,
-     "1 to 64 letters and digits, with single hyphens, underscores or dots between them"},
+     "1 to 64 bytes without slashes, line breaks, or spaces at either end"},
     {"display_name", is_display_name, "at most 64 bytes, without spaces at either end"},
-    {"real_name", is_real_name, "at most 128 bytes"},
+    {"real_name", is_real_name, "at most 128 bytes, without spaces at either end"},
     {"email", is_email, "an e-mail address, such as ann@example.com"},
     {"slug", is_slug, "1 to 64 lower-case letters and digits, with single hyphens between them"},
     {"colour", is_colour, "a colour in the form #1a2b3c"},

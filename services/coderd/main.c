@@ -2,7 +2,9 @@
 #include <signal.h>
 #include <stdio.h>
 #include <string.h>
+#include <unistd.h>
 
+#include "api/route.h"
 #include "app.h"
 #include "obs/log.h"
 #include "options.h"
@@ -27,6 +29,9 @@ int main(int argc, char **argv)
 {
     cm_loop_global_init();
     signal(SIGPIPE, SIG_IGN);
+    /* For tests, which walk them. */
+    if (argc == 2 && strcmp(argv[1], "--print-routes") == 0)
+        return routes_print(STDOUT_FILENO) ? 0 : 1;
     CM_AUTO(cm_conf) conf = NULL;
     struct coderd_options opt = {0};
     struct cm_err err;

@@ -95,6 +95,7 @@ enum cm_code options_load(int argc, char **argv, struct coderd_options *ret,
         return cm_err_set(err, CM_INVALID, "unknown argument \"%s\"; see coderd --help", args[0]);
     if (options_check(ret, err) != CM_OK)
         return err->code;
+    ret->conf = conf;
     *ret_conf = CM_TAKE(conf);
     return CM_OK;
 }

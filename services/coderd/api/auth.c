@@ -6,10 +6,12 @@
 #include "app.h"
 #include "base/random.h"
 #include "base/secret.h"
+#include "domain/scopes.h"
 #include "obs/log.h"
 #include "options.h"
 #include "store/agents.h"
 #include "store/auth.h"
+#include "store/users.h"
 
 #define TOUCH_EVERY    CM_HOUR
 #define CREDENTIAL_MAX 256
@@ -91,33 +93,50 @@ static void refuse(struct api_req *r, const char *detail)
     api_reply_message(r, 401, SIGNED_OUT, detail);
     api_reply_header(
         r, "WWW-Authenticate",
-        CM_STR("Bearer realm=\"coder\", error=\"invalid_token\", "
-               "error_description=\"the session token is missing, invalid or expired\""));
+        cm_arena_fmt(r->arena,
+                     "Bearer realm=\"coder\", error=\"invalid_token\", "
+                     "error_description=\"the session token is missing, invalid or expired\", "
+                     "resource_metadata=\"%s/.well-known/oauth-protected-resource\"",
+                     r->app->access_url));
 }
 
-/* Scopes of a key: everything, connecting to applications only, or single permissions. */
+/* Scopes of a key: everything, or single permissions, of which those past the limit are lost. */
 static void read_scopes(struct subject *s, const struct store_auth *row)
 {
-    for (size_t i = 0; i < row->n_scopes && s->n_scopes < RBAC_SCOPES_MAX; i++) {
-        struct cm_str scope = row->scopes[i], resource;
-        if (cm_str_eq_c(scope, "coder:all") || cm_str_eq_c(scope, "all")) {
+    for (size_t i = 0; i < row->n_scopes; i++) {
+        struct rbac_perm perms[SCOPE_PERMS_MAX];
+        struct cm_str scope = scope_canonical(row->scopes[i]);
+        size_t n = scope_perms(scope, perms);
+        if (cm_str_eq_c(scope, SCOPE_ALL))
             s->scope_all = true;
-            continue;
-        }
-        struct cm_str action = cm_str_split(scope, ':', &resource);
-        struct rbac_perm p = {0};
-        enum rbac_action one;
-        if (cm_str_eq_c(action, "application_connect") && cm_str_eq_c(resource, "coder")) {
-            p = (struct rbac_perm){RBAC_workspace, (uint32_t)RBAC_do_application_connect, false};
-        } else if (rbac_resource_parse(resource, &p.resource)) {
-            if (cm_str_eq_c(action, "*"))
-                p.actions = RBAC_ALL_ACTIONS;
-            else if (rbac_action_parse(action, &one))
-                p.actions = (uint32_t)one;
-        }
-        if (p.actions)
-            s->scopes[s->n_scopes++] = p;
+        for (size_t k = 0; k < n && s->n_scopes < RBAC_SCOPES_MAX; k++)
+            s->scopes[s->n_scopes++] = perms[k];
     }
+}
+
+/* How PostgreSQL writes what nearly all keys have: no need to parse it each time. */
+static const char ALLOW_ALL[] = "[{\"id\": \"*\", \"type\": \"*\"}]";
+
+/* Entries that cannot be read allow nothing. */
+static void read_allow_list(struct subject *s, struct cm_arena *a, struct cm_str json)
+{
+    if (cm_str_eq_c(json, ALLOW_ALL))
+        return;
+    const struct cm_json *list = NULL;
+    cm_ignore(cm_json_parse(a, json, NULL, &list, NULL) != CM_OK, "broken reads as empty");
+    size_t n = cm_json_count(list);
+    struct rbac_target *t = CM_NEW_ARRAY(a, struct rbac_target, n + 1);
+    for (size_t i = 0; i < n; i++) {
+        const struct cm_json *one = cm_json_at(list, i);
+        struct cm_str id = cm_json_str(cm_json_get(one, "id"));
+        struct rbac_target *next = &t[s->n_targets];
+        *next = (struct rbac_target){0};
+        if (rbac_resource_parse(cm_json_str(cm_json_get(one, "type")), &next->resource) &&
+            (cm_str_eq_c(id, "*") || (cm_uuid_parse(id, &next->id) && !cm_uuid_is_nil(next->id))))
+            s->n_targets++;
+    }
+    s->targets = t;
+    s->allow_list = json;
 }
 
 static struct subject *make_subject(struct cm_arena *a, const struct store_auth *row)
@@ -144,6 +163,7 @@ static struct subject *make_subject(struct cm_arena *a, const struct store_auth 
         }
     }
     read_scopes(s, row);
+    read_allow_list(s, a, row->allow_list);
     return s;
 }
 
@@ -161,6 +181,15 @@ static void touch(struct worker *w, struct api_req *r, const struct store_auth *
     if (store_auth_touch(w->db, r->arena, row->key_id, row->user_id, now, cm_str(r->client_ip),
                          slides ? &expires : NULL, NULL, &err) != CM_OK)
         CM_WARN("cannot note the use of a key", CM_F_ERR(&err));
+}
+
+/* Whoever comes back is active again. */
+static void wake(struct worker *w, struct api_req *r)
+{
+    struct cm_err err;
+    if (store_user_update_status(w->db, r->arena, r->who->user_id, API_USER_STATUS_ACTIVE, NULL,
+                                 &err) != CM_OK)
+        CM_WARN("cannot make a dormant user active", CM_F_ERR(&err));
 }
 
 static void accept_key(struct worker *w, struct api_req *r, const struct store_auth *row)
@@ -188,6 +217,8 @@ static void accept_key(struct worker *w, struct api_req *r, const struct store_a
     }
     r->who = make_subject(r->arena, row);
     r->auth = (void *)(uintptr_t)row;
+    if (cm_str_eq_c(row->status, "dormant"))
+        wake(w, r);
     touch(w, r, row, now);
 }
 

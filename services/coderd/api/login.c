@@ -4,6 +4,7 @@
 #include "api/deployment.h"
 #include "api/keys.h"
 #include "api/targets.h"
+#include "api/user_make.h"
 #include "app.h"
 #include "domain/password.h"
 #include "options.h"
@@ -38,6 +39,8 @@ static enum cm_code first_create(struct api_req *r, struct cm_err *err)
     }
     if (!made)
         return api_reply_message(r, 409, "The initial user has already been created.", NULL);
+    cm_ignore(user_new_ssh_key(r, made->user_id, NULL, err) != CM_OK,
+              "the key is made when it is first asked for");
     audit_as(r, made->user_id,
              &(struct audit_event){.action = "create",
                                    .resource_type = "user",

@@ -80,6 +80,15 @@ bool ratelimit_pass(struct api_req *r)
     uint32_t max = limits[r->route->limit].per_minute;
     if (!l->enabled || !max)
         return true;
+    if (cm_str_eq_nocase(cm_http_header(&r->http->head, "x-coder-bypass-ratelimit"),
+                         CM_STR("true"))) {
+        if (r->who && subject_has_role(r->who, "owner"))
+            return true;
+        api_reply_message(r, 428,
+                          "X-Coder-Bypass-Ratelimit may be sent by owners of the deployment only.",
+                          NULL);
+        return false;
+    }
     cm_usec now = cm_time_now().us;
     uint32_t used = count(l, key_of(r), now);
     if (used <= max)

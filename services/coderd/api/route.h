@@ -78,6 +78,10 @@ struct route_table {
 /* Of api/routes.c, which lists the files. */
 const struct route_table *const *route_tables(size_t *ret_n);
 
+/* All rows as text, one a line, for tests and people: method, path, who, rule, kind, body, separated
+ * by spaces ("-": none). False when writing fails. */
+CM_MUST_USE bool routes_print(int fd);
+
 struct router;
 /* CM_INTERNAL for a row with an unset column or two rows for one thing. */
 enum cm_code router_new(struct router **ret, struct cm_err *err);

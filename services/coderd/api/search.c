@@ -2,6 +2,8 @@
 
 #include <ctype.h>
 
+#include "store/organizations.h"
+
 static const char *known_key(const char *const *keys, struct cm_str key)
 {
     for (size_t i = 0; keys[i]; i++) {
@@ -42,27 +44,21 @@ static struct cm_str unquote(struct cm_arena *a, struct cm_str s)
     return cm_arena_str(a, cm_buf_view(&b));
 }
 
-/* The next token: up to a space outside double quotes. */
-static struct cm_str next_token(struct cm_str *rest, ptrdiff_t *ret_colon, int *ret_colons)
+/* Up to the first c outside double quotes: *head is what is before it, the result what is after,
+ * with ptr NULL when there is none. */
+static struct cm_str split_unquoted(struct cm_str s, char c, struct cm_str *head)
 {
-    while (rest->len && rest->ptr[0] == ' ')
-        *rest = cm_str_sub(*rest, 1, rest->len);
-    size_t i = 0;
     bool quoted = false;
-    *ret_colon = -1;
-    *ret_colons = 0;
-    for (; i < rest->len && (quoted || rest->ptr[i] != ' '); i++) {
-        if (rest->ptr[i] == '"')
+    for (size_t i = 0; i < s.len; i++) {
+        if (s.ptr[i] == '"')
             quoted = !quoted;
-        if (rest->ptr[i] == ':' && !quoted) {
-            if (*ret_colon < 0)
-                *ret_colon = (ptrdiff_t)i;
-            (*ret_colons)++;
+        if (s.ptr[i] == c && !quoted) {
+            *head = cm_str_sub(s, 0, i);
+            return cm_str_sub(s, i + 1, s.len);
         }
     }
-    struct cm_str token = cm_str_sub(*rest, 0, i);
-    *rest = cm_str_sub(*rest, i, rest->len);
-    return token;
+    *head = s;
+    return CM_STR_NONE;
 }
 
 static void add_pair(struct api_req *r, struct cm_str key, struct cm_str value,
@@ -75,14 +71,29 @@ static void add_pair(struct api_req *r, struct cm_str key, struct cm_str value,
                           CM_STR_ARG(key));
         return;
     }
-    struct cm_str one;
-    bool list = cm_str_find(value, '"') < 0;
-    while (list && value.ptr) {
-        value = cm_str_split(value, ',', &one);
-        add_value(r->arena, t, one);
+    while (value.ptr) {
+        struct cm_str one;
+        value = split_unquoted(value, ',', &one);
+        add_value(r->arena, t, unquote(r->arena, one));
     }
-    if (!list)
-        add_value(r->arena, t, unquote(r->arena, value));
+}
+
+/* key:value, or a bare word, which the result is. */
+static struct cm_str read_token(struct api_req *r, struct cm_str token, const char *const *keys,
+                                struct search *s)
+{
+    struct cm_str key, more;
+    struct cm_str value = split_unquoted(token, ':', &key);
+    if (!value.ptr)
+        return unquote(r->arena, token);
+    if (!key.len || !value.len || split_unquoted(value, ':', &more).ptr)
+        cm_violations_add(&r->violations, r->arena, CM_STR("q"),
+                          "\"%.*s\" must have the form key:value; put values with colons in double "
+                          "quotes",
+                          CM_STR_ARG(token));
+    else
+        add_pair(r, key, value, keys, s);
+    return CM_STR_NONE;
 }
 
 void search_parse(struct api_req *r, struct cm_str q, const char *const *keys,
@@ -94,39 +105,102 @@ void search_parse(struct api_req *r, struct cm_str q, const char *const *keys,
     char *lower = cm_arena_cstr(r->arena, q);
     for (char *p = lower; *p; p++)
         *p = (char)tolower((unsigned char)*p);
-    struct cm_str rest = cm_str_n(lower, q.len), words = CM_STR_NONE;
-    while (cm_str_trim(rest).len) {
-        ptrdiff_t colon;
-        int colons;
-        struct cm_str token = next_token(&rest, &colon, &colons);
-        if (colons > 1 || colon == 0 ||
-            (colon > 0 && (size_t)colon + 1 == token.len && token.len > 1 && colons == 1)) {
-            /* "name:" alone is an empty value, as the reference has it; any other misplaced colon
-             * is an error. */
-            if (colons > 1 || colon == 0) {
-                cm_violations_add(&r->violations, r->arena, CM_STR("q"),
-                                  "\"%.*s\" must have the form key:value; put values with colons "
-                                  "in double quotes",
-                                  CM_STR_ARG(token));
-                continue;
-            }
-        }
-        if (colon > 0)
-            add_pair(r, cm_str_sub(token, 0, (size_t)colon),
-                     cm_str_sub(token, (size_t)colon + 1, token.len), keys, ret);
-        else if (token.len)
-            words = words.len ? cm_arena_fmt(r->arena, "%.*s %.*s", CM_STR_ARG(words),
-                                             CM_STR_ARG(unquote(r->arena, token)))
-                              : unquote(r->arena, token);
+    struct cm_str rest = cm_str(lower), words = CM_STR_NONE, token;
+    while (rest.ptr) {
+        rest = split_unquoted(rest, ' ', &token);
+        struct cm_str word = token.len ? read_token(r, token, keys, ret) : CM_STR_NONE;
+        if (word.len)
+            words = words.len
+                        ? cm_arena_fmt(r->arena, "%.*s %.*s", CM_STR_ARG(words), CM_STR_ARG(word))
+                        : word;
     }
     if (!words.len)
         return;
-    if (default_key) {
-        struct search_term *t = term_of(ret, known_key(keys, cm_str(default_key)));
-        if (t)
-            add_value(r->arena, t, words);
-    } else {
+    struct search_term *t = default_key ? term_of(ret, known_key(keys, cm_str(default_key))) : NULL;
+    if (t)
+        add_value(r->arena, t, words);
+    else
         cm_violations_add(&r->violations, r->arena, CM_STR("q"),
                           "\"%.*s\" must have the form key:value", CM_STR_ARG(words));
+}
+
+const struct search_term *search_get(const struct search *s, const char *key)
+{
+    for (size_t i = 0; i < s->n; i++) {
+        if (strcmp(s->terms[i].key, key) == 0)
+            return &s->terms[i];
     }
+    return NULL;
+}
+
+struct cm_str search_text(const struct search *s, const char *key)
+{
+    const struct search_term *t = search_get(s, key);
+    return t ? t->values[0] : CM_STR_NONE;
+}
+
+const bool *search_bool(struct api_req *r, const struct search *s, const char *key)
+{
+    static const bool yes = true, no = false;
+    struct cm_str v = search_text(s, key);
+    if (cm_str_eq_c(v, "true") || cm_str_eq_c(v, "1"))
+        return &yes;
+    if (cm_str_eq_c(v, "false") || cm_str_eq_c(v, "0"))
+        return &no;
+    if (v.ptr)
+        cm_violations_add(&r->violations, r->arena, cm_str(key), "must be true or false");
+    return NULL;
+}
+
+const int64_t *search_int(struct api_req *r, const struct search *s, const char *key)
+{
+    struct cm_str v = search_text(s, key);
+    int64_t *n = CM_NEW(r->arena, int64_t);
+    if (v.ptr && cm_str_to_i64(v, n))
+        return n;
+    if (v.ptr)
+        cm_violations_add(&r->violations, r->arena, cm_str(key), "must be a number");
+    return NULL;
+}
+
+const struct cm_uuid *search_uuid(struct api_req *r, const struct search *s, const char *key)
+{
+    struct cm_str v = search_text(s, key);
+    struct cm_uuid *id = CM_NEW(r->arena, struct cm_uuid);
+    if (v.ptr && cm_uuid_parse(v, id))
+        return id;
+    if (v.ptr)
+        cm_violations_add(&r->violations, r->arena, cm_str(key), "must be a UUID");
+    return NULL;
+}
+
+const struct cm_time *search_time(struct api_req *r, const struct search *s, const char *key)
+{
+    struct cm_str v = search_text(s, key);
+    struct cm_time *t = CM_NEW(r->arena, struct cm_time);
+    char *upper = v.ptr ? cm_arena_cstr(r->arena, v) : NULL;
+    for (char *p = upper; p && *p; p++)
+        *p = (char)toupper((unsigned char)*p);
+    if (upper && cm_time_parse(cm_str(upper), t))
+        return t;
+    if (v.ptr)
+        cm_violations_add(&r->violations, r->arena, cm_str(key),
+                          "must be a time such as \"2026-01-31T00:00:00Z\", in double quotes");
+    return NULL;
+}
+
+const struct cm_uuid *search_org(struct api_req *r, const struct search *s, const char *key)
+{
+    static const struct cm_uuid nowhere = {{0xff}};
+    struct cm_str v = search_text(s, key);
+    struct cm_uuid *id = CM_NEW(r->arena, struct cm_uuid);
+    struct store_organization *org = NULL;
+    struct cm_err ignored;
+    if (!v.ptr)
+        return NULL;
+    if (cm_uuid_parse(v, id))
+        return id;
+    if (store_organization_by_name(r->db, r->arena, v, &org, &ignored) == CM_OK)
+        return &org->id;
+    return &nowhere;
 }

@@ -6,8 +6,8 @@
 #define SEARCH_TERMS_MAX 32
 
 struct search_term {
-    const char *key; /* one of the caller's keys */
-    struct cm_str *values;
+    const char *key;       /* one of the caller's keys */
+    struct cm_str *values; /* at least one */
     size_t n;
 };
 
@@ -21,3 +21,15 @@ struct search {
  * field. */
 void search_parse(struct api_req *r, struct cm_str q, const char *const *keys,
                   const char *default_key, struct search *ret);
+/* The term of that key, or NULL. */
+const struct search_term *search_get(const struct search *s, const char *key);
+
+/* Values of one key; NULL (the filter is absent) when the key is not there, or when its value is
+ * none of that type, which becomes a violation. In the arena. */
+struct cm_str search_text(const struct search *s, const char *key); /* ptr NULL when absent */
+const bool *search_bool(struct api_req *r, const struct search *s, const char *key);
+const int64_t *search_int(struct api_req *r, const struct search *s, const char *key);
+const struct cm_uuid *search_uuid(struct api_req *r, const struct search *s, const char *key);
+const struct cm_time *search_time(struct api_req *r, const struct search *s, const char *key);
+/* An organization by name or id; one that there is not finds nothing. */
+const struct cm_uuid *search_org(struct api_req *r, const struct search *s, const char *key);

@@ -112,3 +112,32 @@ void show_user(struct cm_arena *a, const struct store_user *u, struct api_user *
                              .n_organization_ids = u->n_organization_ids};
     out->roles = show_roles(a, u->rbac_roles, u->n_rbac_roles, &out->n_roles);
 }
+
+void show_reduced_user(const struct store_user *u, struct api_reduced_user *out)
+{
+    *out = (struct api_reduced_user){.id = u->id,
+                                     .username = u->username,
+                                     .name = u->name,
+                                     .avatar_url = u->avatar_url,
+                                     .email = u->email,
+                                     .created_at = u->created_at,
+                                     .updated_at = u->updated_at,
+                                     .last_seen_at = u->last_seen_at,
+                                     .status = u->status,
+                                     .login_type = u->login_type,
+                                     .is_service_account = u->is_service_account};
+}
+
+void show_organization(const struct store_organization *o, struct api_organization *out)
+{
+    *out = (struct api_organization){.id = o->id,
+                                     .name = o->name,
+                                     .display_name = o->display_name,
+                                     .icon = o->icon,
+                                     .description = o->description,
+                                     .created_at = o->created_at,
+                                     .updated_at = o->updated_at,
+                                     .is_default = o->is_default,
+                                     .default_org_member_roles = o->default_org_member_roles,
+                                     .n_default_org_member_roles = o->n_default_org_member_roles};
+}

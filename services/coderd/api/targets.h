@@ -2,6 +2,7 @@
  * UUID, a UUID or a name. And the shapes that several resources show. */
 #pragma once
 
+#include "api/organizations.h"
 #include "api/request.h"
 #include "api/users.h"
 #include "store/organizations.h"
@@ -23,5 +24,7 @@ struct rbac_object object_org(enum rbac_resource res, struct cm_uuid org_id,
 
 /* Fills the API's shape; role names get their display names. */
 void show_user(struct cm_arena *a, const struct store_user *u, struct api_user *out);
+void show_reduced_user(const struct store_user *u, struct api_reduced_user *out);
+void show_organization(const struct store_organization *o, struct api_organization *out);
 struct api_slim_role *show_roles(struct cm_arena *a, const struct cm_str *names, size_t n,
                                  size_t *ret_n);

@@ -59,6 +59,57 @@ bool rbac_action_parse(struct cm_str name, enum rbac_action *ret)
 #define DORMANT_ACTIONS (CRUD | (uint32_t)RBAC_do_stop | AGENT_ACTIONS)
 #define ASSIGN          ((uint32_t)RBAC_do_assign | (uint32_t)RBAC_do_unassign | R)
 
+#define WORKSPACE                                                                                  \
+    (CRUD | AGENT_ACTIONS | (uint32_t)RBAC_do_start | (uint32_t)RBAC_do_stop |                     \
+     (uint32_t)RBAC_do_ssh | (uint32_t)RBAC_do_application_connect | (uint32_t)RBAC_do_share)
+
+static const uint32_t resource_actions[] = {
+    [RBAC_workspace] = WORKSPACE,
+    [RBAC_workspace_dormant] = WORKSPACE,
+    [RBAC_prebuilt_workspace] = U | D,
+    [RBAC_template] = CRUD | (uint32_t)RBAC_do_use | (uint32_t)RBAC_do_view_insights,
+    [RBAC_user] = CRUD | (uint32_t)RBAC_do_read_personal | (uint32_t)RBAC_do_update_personal,
+    [RBAC_api_key] = CRUD,
+    [RBAC_organization] = CRUD,
+    [RBAC_organization_member] = CRUD,
+    [RBAC_group] = CRUD,
+    [RBAC_group_member] = R,
+    [RBAC_provisioner_daemon] = CRUD,
+    [RBAC_provisioner_jobs] = C | R | U,
+    [RBAC_workspace_proxy] = CRUD,
+    [RBAC_oauth2_app] = CRUD,
+    [RBAC_oauth2_app_secret] = CRUD,
+    [RBAC_oauth2_app_code_token] = C | R | D,
+    [RBAC_file] = C | R,
+    [RBAC_audit_log] = C | R,
+    [RBAC_connection_log] = R | U,
+    [RBAC_deployment_config] = R | U,
+    [RBAC_deployment_stats] = R,
+    [RBAC_replicas] = R,
+    [RBAC_debug_info] = R,
+    [RBAC_license] = C | R | D,
+    [RBAC_system] = CRUD,
+    [RBAC_assign_role] = ASSIGN,
+    [RBAC_assign_org_role] = ASSIGN | C | U | D,
+    [RBAC_idpsync_settings] = R | U,
+    [RBAC_notification_template] = R | U,
+    [RBAC_notification_message] = CRUD,
+    [RBAC_notification_preference] = R | U,
+    [RBAC_inbox_notification] = C | R | U,
+    [RBAC_webpush_subscription] = C | R | D,
+    [RBAC_crypto_key] = CRUD,
+    [RBAC_user_secret] = CRUD,
+    [RBAC_tailnet_coordinator] = CRUD,
+    [RBAC_workspace_agent_resource_monitor] = C | R | U,
+    [RBAC_workspace_agent_devcontainers] = C,
+    [RBAC_ANY_RESOURCE] = ALL,
+};
+
+uint32_t rbac_resource_actions(enum rbac_resource r)
+{
+    return resource_actions[r];
+}
+
 static const struct rbac_perm owner_site[] = {
     /* The negative rows take out of "everything" what not even an owner has. */
     {RBAC_user_secret, ALL, true},
@@ -124,6 +175,7 @@ static const struct rbac_perm member_user[] = {
     {RBAC_inbox_notification, ALL, false},
     {RBAC_notification_preference, ALL, false},
     {RBAC_webpush_subscription, ALL, false},
+    {RBAC_oauth2_app_code_token, ALL, false},
     {0},
 };
 
@@ -336,10 +388,22 @@ static bool scopes_allow(const struct subject *s, enum rbac_action action,
     return false;
 }
 
+/* What is asked without an id, such as creating or listing, is about any thing of its type. */
+static bool targets_allow(const struct subject *s, const struct rbac_object *o)
+{
+    for (size_t i = 0; i < s->n_targets; i++) {
+        const struct rbac_target *t = &s->targets[i];
+        if ((t->resource == o->resource || t->resource == RBAC_ANY_RESOURCE) &&
+            (cm_uuid_is_nil(t->id) || cm_uuid_eq(t->id, o->id)))
+            return true;
+    }
+    return !s->targets;
+}
+
 bool may(const struct subject *s, enum rbac_action action, const struct rbac_object *o)
 {
     cm_assert(action != RBAC_NO_ACTION && o->resource != RBAC_RESOURCE_UNSET);
-    if (!s || !scopes_allow(s, action, o))
+    if (!s || !scopes_allow(s, action, o) || !targets_allow(s, o))
         return false;
     if (o->acl_actions & (uint32_t)action)
         return true;
@@ -350,6 +414,11 @@ bool subject_has_role(const struct subject *s, const char *site_role)
 {
     const struct rbac_role *r = rbac_role_find(cm_str(site_role));
     return r && (s->roles >> (r - rbac_roles) & 1);
+}
+
+bool subject_unrestricted(const struct subject *s)
+{
+    return s->scope_all && !s->targets;
 }
 
 bool rbac_may_assign(const struct subject *s, const struct rbac_role *role, struct cm_uuid org_id)

@@ -26,6 +26,8 @@
     X(provisioner_jobs)                                                                            \
     X(workspace_proxy)                                                                             \
     X(oauth2_app)                                                                                  \
+    X(oauth2_app_secret)                                                                           \
+    X(oauth2_app_code_token)                                                                       \
     X(file)                                                                                        \
     X(audit_log)                                                                                   \
     X(connection_log)                                                                              \
@@ -96,6 +98,8 @@ const char *rbac_resource_name(enum rbac_resource r);
 const char *rbac_action_name(enum rbac_action a);
 CM_MUST_USE bool rbac_resource_parse(struct cm_str name, enum rbac_resource *ret);
 CM_MUST_USE bool rbac_action_parse(struct cm_str name, enum rbac_action *ret);
+/* The actions that there are for things of this type. */
+uint32_t rbac_resource_actions(enum rbac_resource r);
 
 struct rbac_perm {
     enum rbac_resource resource; /* RBAC_RESOURCE_UNSET ends a list */
@@ -118,6 +122,12 @@ const struct rbac_role *rbac_role_find(struct cm_str name);
 #define RBAC_ROLES_MAX  16
 #define RBAC_SCOPES_MAX 32
 
+/* Of a key's allow list: things of this type, with this id (nil: any). */
+struct rbac_target {
+    enum rbac_resource resource;
+    struct cm_uuid id;
+};
+
 struct rbac_membership {
     struct cm_uuid org_id;
     uint32_t roles; /* bit i: rbac_roles[i] */
@@ -133,6 +143,10 @@ struct subject {
     bool scope_all;
     struct rbac_perm scopes[RBAC_SCOPES_MAX]; /* when not scope_all */
     size_t n_scopes;
+    /* The key reaches these things only; NULL: all. */
+    const struct rbac_target *targets;
+    size_t n_targets;
+    struct cm_str allow_list; /* the same as JSON, for keys that this one makes; empty: all */
     struct cm_str key_id;
     int login_type; /* of the key; enum api_login_type */
 };
@@ -150,6 +164,8 @@ bool may(const struct subject *s, enum rbac_action action, const struct rbac_obj
 /* Adds a role by name to a mask; false when there is no such role of that kind. */
 CM_MUST_USE bool rbac_role_add(uint32_t *mask, struct cm_str name, bool org_role);
 bool subject_has_role(const struct subject *s, const char *site_role);
+/* Is the key as mighty as its user? */
+bool subject_unrestricted(const struct subject *s);
 /* May somebody with these rights give or take that site role? (owner: any; user-admin: none of the
  * privileged) */
 bool rbac_may_assign(const struct subject *s, const struct rbac_role *role, struct cm_uuid org_id);

@@ -50,6 +50,17 @@ RETURNING {organizations};
 -- query store_organization_delete(id uuid) -> exec
 UPDATE organizations SET deleted = true, updated_at = now() WHERE id = $id AND NOT deleted AND NOT is_default;
 
+-- row store_organization_use: workspaces int, templates int, members int, groups int, provisioner_keys int
+
+-- What keeps an organization from being deleted; members: others than user_id.
+-- query store_organization_use_of(id uuid, user_id uuid) -> one store_organization_use
+SELECT (SELECT count(*) FROM workspaces WHERE organization_id = $id AND NOT deleted) AS workspaces,
+       (SELECT count(*) FROM templates WHERE organization_id = $id AND NOT deleted) AS templates,
+       (SELECT count(*) FROM organization_members m JOIN users u ON u.id = m.user_id AND NOT u.is_system AND NOT u.deleted
+        WHERE m.organization_id = $id AND m.user_id <> $user_id) AS members,
+       (SELECT count(*) FROM groups WHERE organization_id = $id AND id <> $id) AS groups,
+       (SELECT count(*) FROM provisioner_keys WHERE organization_id = $id AND hashed_secret <> '') AS provisioner_keys;
+
 -- ---- members ----
 
 -- row store_member: user_id uuid, organization_id uuid, roles text[], created_at time, updated_at time,
@@ -57,14 +68,17 @@ UPDATE organizations SET deleted = true, updated_at = now() WHERE id = $id AND N
 --     login_type enum api_login_type, last_seen_at time, user_created_at time, user_updated_at time,
 --     is_service_account bool, global_roles text[], total int
 
--- In the order of the user name; limit 0: all; total is the number of matches.
--- query store_members_page(organization_id uuid, user_id uuid?, include_system bool, limit int, offset int) -> many store_member
+-- In the order of the user name; limit 0: all; total is the number of matches; search is a part of the user's name
+-- or e-mail.
+-- query store_members_page(organization_id uuid, user_id uuid?, search text?, include_system bool, limit int, offset int) -> many store_member
 SELECT m.user_id, m.organization_id, m.roles, m.created_at, m.updated_at, u.username, u.name, u.avatar_url, u.email,
        u.status, u.login_type, u.last_seen_at, u.created_at AS user_created_at, u.updated_at AS user_updated_at,
        u.is_service_account, u.rbac_roles AS global_roles, count(*) OVER () AS total
 FROM organization_members m
 JOIN users u ON u.id = m.user_id AND NOT u.deleted
 WHERE m.organization_id = $organization_id AND ($user_id::uuid IS NULL OR m.user_id = $user_id)
+  AND ($search::text IS NULL OR position(lower($search) IN lower(u.username)) > 0
+       OR position(lower($search) IN lower(u.email)) > 0)
   AND ($include_system OR NOT u.is_system)
 ORDER BY lower(u.username)
 LIMIT nullif($limit, 0) OFFSET $offset;
@@ -101,3 +115,8 @@ FROM organization_members m
 JOIN organizations o ON o.id = m.organization_id AND NOT o.deleted
 WHERE m.user_id = $user_id
 ORDER BY m.organization_id;
+
+-- Which of the users belong to the organization.
+-- query store_members_count(organization_id uuid, user_ids uuid[]) -> one int
+SELECT count(*) FROM organization_members m JOIN users u ON u.id = m.user_id AND NOT u.deleted
+WHERE m.organization_id = $organization_id AND m.user_id = ANY ($user_ids);
