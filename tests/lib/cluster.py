@@ -208,7 +208,7 @@ class Process:
     def wait_log(self, pattern, seconds=30, count=1):
         """Waits until the log has count matches of the regular expression; the last match."""
         def enough():
-            found = list(re.finditer(pattern, self.log()))
+            found = list(re.finditer(pattern, self.log(), re.M))
             return found[-1] if len(found) >= count else None
         return eventually(enough, seconds, f"{pattern!r} in the log of {self.name}")
 
