@@ -15,7 +15,8 @@
 #include "obs/log.h"
 
 #define CONNECT_MAX  (30 * CM_SECOND)
-#define REFUSED_WAIT (30 * CM_SECOND)
+/* A refusal may be over soon: an agent often starts before its build has been written down. */
+#define REFUSED_WAIT_MIN (200 * CM_MSEC)
 #define STABLE       (10 * CM_SECOND)
 
 struct cm_rpc_client *rpc_client_ref(struct cm_rpc_client *c)
@@ -207,7 +208,9 @@ void rpc_client_drop(struct cm_rpc_client *c, const struct cm_err *why, bool ref
     c->ready_at = 0;
     take_down(c, &err);
     c->attempts++;
-    cm_usec wait = refused ? REFUSED_WAIT / 2 + (cm_usec)cm_random_below(REFUSED_WAIT) : backoff(c);
+    cm_usec wait = backoff(c);
+    if (refused && wait < REFUSED_WAIT_MIN)
+        wait = REFUSED_WAIT_MIN;
     cm_timer_start(&c->timer, wait);
     CM_DEBUG("rpc: not connected", CM_F_ERR(&err), CM_F_INT(next_attempt_ms, wait / CM_MSEC));
     if (refused)
