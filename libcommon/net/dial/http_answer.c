@@ -65,6 +65,8 @@ static int on_head(http_parser *p)
         return fail(r, CM_PROTOCOL, "trailers are not understood");
     if (p->http_major != 1)
         return fail(r, CM_PROTOCOL, "the answer is not HTTP/1");
+    if (p->status_code < 100 || p->status_code > 999) /* http-parser takes any number */
+        return fail(r, CM_PROTOCOL, "the answer has no proper status");
     if (interim)
         return 1;
     r->head_done = true;

@@ -168,6 +168,8 @@ static void on_broken(struct cm_httpc_call *c, const struct cm_err *err)
     if (c->reused && !c->got_bytes && idempotent(c->req.method)) {
         cm_stream_close(CM_TAKE(c->stream));
         c->reused = false;
+        cm_httpc_reader_done(&c->reader); /* it has seen the end already */
+        cm_httpc_reader_init(&c->reader, &c->req);
         dial(c);
         return;
     }

@@ -145,7 +145,9 @@ enum cm_code cm_tls_session_new(struct ssl_ctx_st *ctx, const char *host, const 
         ok = X509_VERIFY_PARAM_set1_ip_asc(SSL_get0_param(ssl), host);
     } else {
         SSL_set_hostflags(ssl, X509_CHECK_FLAG_NO_PARTIAL_WILDCARDS);
-        ok = SSL_set1_host(ssl, host) && SSL_set_tlsext_host_name(ssl, host);
+        ok = SSL_set1_host(ssl, host) &&
+             SSL_ctrl(ssl, SSL_CTRL_SET_TLSEXT_HOSTNAME, TLSEXT_NAMETYPE_host_name,
+                      (void *)(uintptr_t)host) == 1 /* the macro's own cast drops const */;
     }
     size_t len = alpn ? strlen(alpn) : 0;
     if (ok && len) {

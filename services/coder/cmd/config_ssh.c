@@ -62,7 +62,7 @@ static enum cm_code deployment_options(struct cli *cli, struct ssh_block *b,
     const struct cm_json *more = cm_json_get(root, "ssh_config_options");
     b->prefix =
         *o->prefix ? o->prefix : cm_arena_cstr(cli->arena, prefix.len ? prefix : CM_STR("coder."));
-    b->suffix = *o->suffix ? o->suffix : cm_arena_cstr(cli->arena, suffix);
+    b->suffix = *o->suffix ? o->suffix : cm_arena_cstr(cli->arena, root ? suffix : CM_STR("coder"));
     while (*b->suffix == '.')
         b->suffix++;
     b->deployment = CM_NEW_ARRAY(cli->arena, const char *, cm_json_count(more) + 1);
