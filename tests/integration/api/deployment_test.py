@@ -1,0 +1,138 @@
+#!/usr/bin/python3
+"""The deployment as a whole: who sees its options, figures, health and audit log; what everybody may know."""
+import json
+
+from cluster import PASSWORD, Cluster
+from expect import answers
+
+
+def for_everybody(c, bea):
+    anyone = c.client()
+    build = answers(200, anyone, "GET /buildinfo")
+    assert answers(200, anyone, "GET /updatecheck") == {"current": True, "version": build["version"], "url": c.url}
+    entitled = answers(200, anyone, "GET /entitlements")
+    assert entitled["has_license"] and all(f["enabled"] for f in entitled["features"].values()), entitled
+    region = answers(200, anyone, "GET /regions")["regions"][0]
+    assert region["id"] == build["deployment_id"] and region["name"] == "primary", region
+    assert region["path_app_url"] == c.url and region["wildcard_hostname"] == "*.apps.example.com:8443", region
+    assert answers(200, anyone, "POST /csp/reports", {"csp-report": {}}) == "ok"
+    answers(401, anyone, "GET /deployment/ssh")
+    assert answers(200, bea, "GET /deployment/ssh") == {
+        "hostname_prefix": "coder.", "hostname_suffix": "coder", "ssh_config_options": {}}
+    assert answers(200, bea, "GET /applications/host") == {"host": "*.apps.example.com:8443"}
+    assert answers(200, bea, "GET /experiments") == []
+    assert answers(200, bea, "GET /experiments/available") == {"safe": []}
+
+
+def for_administrators(c, admin, bea):
+    for path in ("/deployment/config", "/deployment/stats", "/debug/health", "/debug/health/settings", "/audit"):
+        answers(403, bea, f"GET {path}")
+        answers(401, c.client(), f"GET {path}")
+    shown = answers(200, admin, "GET /deployment/config")
+    options = {o["flag"]: o for o in shown["options"]}
+    assert shown["config"]["access_url"] == c.url, shown
+    assert shown["config"]["session_duration"] == 24 * 3600 * 10**9, shown
+    secret = options["provisioner-daemon-psk"]
+    assert secret["value"] == "" and secret["annotations"]["secret"] == "true" and secret["value_source"] == "env"
+    assert options["postgres-url"]["value"] == "" and options["db-workers"]["value_source"] == "default", options
+    assert options["access-url"]["env"] == "CODER_ACCESS_URL" and options["access-url"]["value"] == c.url, options
+    assert c.pg.dir not in json.dumps(shown) and "a-secret-of-the-provisioners" not in json.dumps(shown)
+
+    stats = answers(200, admin, "GET /deployment/stats")
+    assert stats["workspaces"]["running"] == 0 and stats["workspaces"]["connection_latency_ms"]["P50"] == -1, stats
+    assert stats["session_count"] == {"vscode": 0, "ssh": 0, "jetbrains": 0, "reconnecting_pty": 0}, stats
+
+    health = answers(200, admin, "GET /debug/health")
+    assert health["database"]["reachable"] and health["database"]["latency"], health
+    # There is no provisioner, which is what ails this deployment.
+    assert not health["healthy"] and health["provisioner_daemons"]["warnings"][0]["code"] == "EPD01", health
+    put = {"dismissed_healthchecks": ["ProvisionerDaemons"]}
+    assert answers(200, admin, "PUT /debug/health/settings", put) == put
+    answers(204, admin, "PUT /debug/health/settings", put)
+    assert answers(200, admin, "GET /debug/health")["provisioner_daemons"]["dismissed"]
+    answers(400, admin, "PUT /debug/health/settings", {"dismissed_healthchecks": ["Luck"]})
+    answers(403, bea, "PUT /debug/health/settings", put)
+
+
+def appearance(c, admin, bea):
+    assert answers(200, c.client(), "GET /appearance")["announcement_banners"] == []
+    banner = {"enabled": True, "message": "Sunday: <maintenance>", "background_color": "#1a2b3c"}
+    put = {"application_name": "Yard", "logo_url": "", "announcement_banners": [banner]}
+    answers(403, bea, "PUT /appearance", put)
+    answers(400, admin, "PUT /appearance", {**put, "announcement_banners": [{**banner, "background_color": "red"}]})
+    answers(200, admin, "PUT /appearance", put)
+    shown = answers(200, bea, "GET /appearance")
+    assert shown["application_name"] == "Yard" and shown["announcement_banners"] == [banner], shown
+
+
+def may_i(c, admin, bea):
+    def check(client, action, **obj):
+        return answers(200, client, "POST /authcheck", {"checks": {"x": {"object": obj, "action": action}}})["x"]
+    org = bea.user["organization_ids"][0]
+    assert check(bea, "read", resource_type="user", owner_id="me", resource_id=bea.user["id"])
+    assert not check(bea, "read", resource_type="user", resource_id=admin.user["id"])
+    assert not check(bea, "create", resource_type="user") and check(admin, "create", resource_type="user")
+    assert check(bea, "create", resource_type="workspace", owner_id="me", organization_id=org)
+    assert not check(bea, "create", resource_type="workspace", owner_id="*", organization_id=org)
+    assert check(admin, "create", resource_type="workspace", owner_id="*", organization_id=org)
+    assert not check(bea, "create", resource_type="template", any_org=True)
+    def refused(field, action, **obj):
+        answers(400, bea, "POST /authcheck", {"checks": {"x": {"object": obj, "action": action}}}, field=field)
+    refused("resource_type", "read", resource_type="ship")
+    refused("action", "fly", resource_type="workspace")
+    refused("action", "ssh", resource_type="template")
+    refused("owner_id", "read", resource_type="workspace", owner_id="bea")
+    answers(400, bea, "POST /authcheck", {"checks": {"x": {"action": "read"}}}, field="object")
+
+
+def audited(c, admin, bea):
+    answers(401, c.client(), "POST /users/login", {"email": "bea@example.com", "password": "wrong"})
+    c.login("bea@example.com")
+    page = answers(200, admin, "GET /audit?limit=2")
+    assert len(page["audit_logs"]) == 2 and page["count"] >= 5 and page["count_cap"] == 2000, page
+    newest = page["audit_logs"][0]
+    assert (newest["action"], newest["resource_type"], newest["status_code"]) == ("login", "api_key", 201), newest
+    assert newest["user"]["username"] == "bea" and newest["ip"] == "127.0.0.1", newest
+    assert newest["description"] == "{user} logged in" and newest["diff"] == {}, newest
+    assert page["audit_logs"][1]["status_code"] == 401, page
+
+    def found(q):
+        page = answers(200, admin, f"GET /audit?q={q}")
+        assert page["count"] == len(page["audit_logs"]), page
+        return page["audit_logs"]
+    assert [a["resource_target"] for a in found("resource_type:user%20action:create")] == ["bea", "admin"]
+    assert {a["user"]["username"] for a in found("username:bea")} == {"bea"}
+    assert {a["user"]["username"] for a in found("username:me")} == {"admin"}
+    assert found("date_from:2100-01-01") == [] and found("date_to:2001-01-01") == []
+    assert len(found("date_from:2001-01-01")) >= 5
+    assert found(f"resource_id:{bea.user['id']}%20action:create")[0]["resource_target"] == "bea"
+    assert found("email:nobody@example.com") == [] and found("organization:nosuch") == []
+    assert found("user")  # a bare word is a type of resource
+    answers(400, admin, "GET /audit?q=action:fly", field="action")
+    answers(400, admin, "GET /audit?q=date_from:yesterday", field="date_from")
+    answers(400, admin, "GET /audit?q=ship", field="resource_type")
+
+    # Auditors of an organization see what happened in it.
+    answers(201, admin, "POST /organizations", {"name": "lab"})
+    answers(200, admin, "POST /organizations/lab/members/bea")
+    answers(200, admin, "PUT /organizations/lab/members/bea/roles", {"roles": ["organization-auditor"]})
+    seen = answers(200, bea, "GET /audit")["audit_logs"]
+    assert {a["organization"]["name"] for a in seen} == {"lab"} and len(seen) == 3, seen
+    assert PASSWORD not in json.dumps(answers(200, admin, "GET /audit?limit=500"))
+
+
+def main():
+    with Cluster(provisioners=0, coderd_env={
+            "CODER_WILDCARD_ACCESS_URL": "https://*.apps.example.com:8443",
+            "CODER_PROVISIONER_DAEMON_PSK": "a-secret-of-the-provisioners"}) as c:
+        admin = c.first_user()
+        bea = c.add_user("bea")
+        for_everybody(c, bea)
+        for_administrators(c, admin, bea)
+        appearance(c, admin, bea)
+        may_i(c, admin, bea)
+        audited(c, admin, bea)
+
+
+if __name__ == "__main__":
+    main()
