@@ -69,7 +69,7 @@ static enum cm_code database_start(void *ctx, struct service *s, struct cm_child
     int log = -1;
     if (postgres_in_use(b->pg))
         return cm_err_set(err, CM_UNAVAILABLE, "processes of the one before are still ending");
-    if (postgres_forget_old(b->pg, err) != CM_OK)
+    if (postgres_forget_old(b->l, b->pg, err) != CM_OK)
         return err->code;
     if (postgres_start(a, b->l, b->pg, ret, &log, err) != CM_OK)
         return err->code;

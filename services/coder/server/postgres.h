@@ -30,9 +30,11 @@ CM_MUST_USE enum cm_code postgres_read_secret(struct cm_arena *a, const struct l
 /* Does any process work in the data folder? After kill -9 of the server, its children do for a
  * moment. */
 bool postgres_in_use(const struct postgres *pg);
-/* Nobody is in the folder: removes postmaster.pid, whose number may be another process's by now
- * (after a reboot, or in a new container), which PostgreSQL would take for itself. */
-CM_MUST_USE enum cm_code postgres_forget_old(const struct postgres *pg, struct cm_err *err);
+/* Nobody is in the folder: removes the lock files of an earlier server. The number in them may be
+ * another process's by now (after a reboot, in a new container), or that of a dead one that nobody
+ * has waited for; PostgreSQL would take either for a server that runs. */
+CM_MUST_USE enum cm_code postgres_forget_old(const struct layout *l, const struct postgres *pg,
+                                             struct cm_err *err);
 /* Starts the server; *ret_log is the pipe with its log, the caller's. */
 CM_MUST_USE enum cm_code postgres_start(struct cm_arena *a, const struct layout *l,
                                         const struct postgres *pg, struct cm_child **ret,

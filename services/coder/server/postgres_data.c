@@ -187,18 +187,22 @@ static pid_t old_server(struct cm_arena *a, const struct postgres *pg)
     return cm_str_to_i64(cm_str_trim(first), &pid) && pid > 1 && pid < INT32_MAX ? (pid_t)pid : 0;
 }
 
-enum cm_code postgres_forget_old(const struct postgres *pg, struct cm_err *err)
+enum cm_code postgres_forget_old(const struct layout *l, const struct postgres *pg,
+                                 struct cm_err *err)
 {
-    CM_AUTOFREE char *path = cm_xasprintf("%s/postmaster.pid", pg->data_dir);
-    if (unlink(path) != 0 && errno != ENOENT)
-        return cm_err_errno(err, CM_IO, "remove %s", path);
+    CM_AUTOFREE char *of_data = cm_xasprintf("%s/postmaster.pid", pg->data_dir);
+    CM_AUTOFREE char *of_socket = cm_xasprintf("%s/.s.PGSQL.%u.lock", l->run_dir, pg->port);
+    const char *files[] = {of_data, of_socket};
+    for (size_t i = 0; i < CM_COUNT_OF(files); i++)
+        if (unlink(files[i]) != 0 && errno != ENOENT)
+            return cm_err_errno(err, CM_IO, "remove %s", files[i]);
     return CM_OK;
 }
 
 /* We hold the folder's lock, so whoever still works in it is left of a supervisor that was killed.
  */
-static enum cm_code end_old_server(struct cm_arena *a, const struct postgres *pg,
-                                   struct cm_err *err)
+static enum cm_code end_old_server(struct cm_arena *a, const struct layout *l,
+                                   const struct postgres *pg, struct cm_err *err)
 {
     pid_t pid = old_server(a, pg);
     cm_usec end = cm_monotonic_now() + OLD_SERVER_WAIT;
@@ -222,7 +226,17 @@ static enum cm_code end_old_server(struct cm_arena *a, const struct postgres *pg
             usleep(10000);
         }
     }
-    return postgres_forget_old(pg, err);
+    return postgres_forget_old(l, pg, err);
+}
+
+/* A data folder whose password was lost, e.g. one restored from a copy, gets a new one. */
+static enum cm_code renew_secret(struct cm_arena *a, const struct layout *l, struct postgres *pg,
+                                 struct cm_err *err)
+{
+    if (make_secret(a, l, pg, err) != CM_OK)
+        return err->code;
+    return run_sql(a, pg, pg->data_dir,
+                   cm_arena_printf(a, "ALTER ROLE coder PASSWORD '%s';\n", pg->password), err);
 }
 
 enum cm_code postgres_prepare(struct cm_arena *a, const struct layout *l, struct postgres *pg,
@@ -233,16 +247,14 @@ enum cm_code postgres_prepare(struct cm_arena *a, const struct layout *l, struct
     if (!cm_fs_exists(pg->data_dir)) {
         if (make_data(a, l, pg, err) != CM_OK)
             return cm_err_wrap(err, "make the database in %s", l->postgres_dir);
-    } else if (end_old_server(a, pg, err) != CM_OK) {
-        return err->code;
-    } else if (postgres_read_secret(a, l, pg, err) == CM_NOT_FOUND) {
-        if (make_secret(a, l, pg, err) != CM_OK ||
-            run_sql(a, pg, pg->data_dir,
-                    cm_arena_printf(a, "ALTER ROLE coder PASSWORD '%s';\n", pg->password),
-                    err) != CM_OK)
-            return cm_err_wrap(err, "make a new password for the database");
-    } else if (!pg->password[0]) {
-        return err->code;
+        return write_rules(a, l, pg, err);
     }
+    enum cm_code secret = postgres_read_secret(a, l, pg, err);
+    if (secret != CM_OK && secret != CM_NOT_FOUND)
+        return secret;
+    if (end_old_server(a, l, pg, err) != CM_OK)
+        return err->code;
+    if (secret == CM_NOT_FOUND && renew_secret(a, l, pg, err) != CM_OK)
+        return cm_err_wrap(err, "make a new password for the database");
     return write_rules(a, l, pg, err);
 }

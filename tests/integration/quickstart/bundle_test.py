@@ -114,8 +114,9 @@ class BundleTest(unittest.TestCase):
             self.assertEqual(server.stop(signal.SIGINT, 60), 0)
             self.assertEqual(b.left_behind(), [])
             # What it starts on is a number that is another process's now.
-            with open(os.path.join(b.data_dir, "postgres/data/postmaster.pid"), "w", encoding="ascii") as f:
-                f.write(f"{os.getpid()}\n{b.data_dir}/postgres/data\n1\n5432\n/x\n\n 1 2\nready   \n")
+            for lock in ("postgres/data/postmaster.pid", "run/.s.PGSQL.5432.lock"):
+                with open(os.path.join(b.data_dir, lock), "w", encoding="ascii") as f:
+                    f.write(f"{os.getpid()}\n{b.data_dir}/postgres/data\n1\n5432\n/x\n\n 1 2\nready   \n")
             b.start()
             self.assertTrue(me())
 
