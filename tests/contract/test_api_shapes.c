@@ -20,6 +20,7 @@
 static const struct {
     const char *schema, *field, *why;
 } differences[] = {
+    {"workspacesdk.WatchError", "code", "its enum is of plain numbers"},
     {"codersdk.CreateUserRequestWithOrgs", "organization_id", "older clients send it"},
     {"codersdk.CreateUserRequestWithOrgs", "disable_login", "older clients send it"},
     {"codersdk.TemplateExample", "id", "it is a word, such as docker"},
