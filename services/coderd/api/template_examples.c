@@ -19,7 +19,10 @@ static enum cm_code reply_examples(struct api_req *r, struct cm_err *err)
 
 static enum cm_code examples(struct api_req *r, struct cm_err *err)
 {
-    api_authorize_list(r);
+    /* For whoever sees all templates of some organization, and might make one. */
+    const struct rbac_object o = {.resource = RBAC_template, .any_org = true};
+    if (api_authorize(r, &o, err) != CM_OK)
+        return err->code;
     return reply_examples(r, err);
 }
 
@@ -28,7 +31,9 @@ static enum cm_code examples_of_org(struct api_req *r, struct cm_err *err)
     struct store_organization *org = NULL;
     if (target_org(r, 0, &org, err) != CM_OK)
         return err->code;
-    api_authorize_list(r);
+    const struct rbac_object o = {.resource = RBAC_template, .org_id = org->id};
+    if (api_authorize(r, &o, err) != CM_OK)
+        return err->code;
     return reply_examples(r, err);
 }
 

@@ -279,7 +279,7 @@ static enum cm_code create_for(struct api_req *r, const struct store_user *owner
                                  "there is no such template");
     if (!api_may(r, RBAC_do_use, &to))
         return cm_err_set(err, CM_DENIED, "You are not allowed to use this template.");
-    if (!may(r->who, RBAC_do_create, &o))
+    if (!api_may(r, RBAC_do_create, &o))
         return cm_err_set(
             err, CM_DENIED,
             "You are not allowed to create a workspace for this user in this organization.");
