@@ -21,6 +21,7 @@ struct cm_ws {
     char reason[CM_WS_CONTROL_MAX - 2];
     size_t reason_len;
     bool close_sent, over, freed;
+    bool leaving; /* all but the last event is done: our goodbye is still on its way out */
     unsigned
         pins; /* calls under way that will look at us again: a free leaves the memory to the last */
     struct cm_loop *loop;
@@ -96,8 +97,8 @@ void cm_ws_free(struct cm_ws *ws)
     unpin(ws);
 }
 
-/* The last event. The stream is finished, so that what is queued still goes out, and closed with
- * the connection. */
+/* The last event. The owner closes the stream with the connection, so a goodbye in good order is
+ * told when our own word of it has left. */
 static void finish(struct cm_ws *ws, enum cm_ws_event ev)
 {
     if (ws->over)
@@ -106,7 +107,20 @@ static void finish(struct cm_ws *ws, enum cm_ws_event ev)
     cm_timer_stop(&ws->alive);
     if (ws->stream && !ws->stream->failed)
         cm_stream_finish(ws->stream);
+    if (ev == CM_WS_CLOSED && ws->stream && !ws->stream->failed &&
+        cm_stream_unsent(ws->stream) > 0) {
+        ws->leaving = true;
+        cm_timer_start(&ws->alive, CLOSE_WAIT);
+        return;
+    }
     ws->fn(ws, ev, cm_str_n(ws->reason, ws->reason_len), ws->ctx);
+}
+
+static void leave(struct cm_ws *ws)
+{
+    ws->leaving = false;
+    cm_timer_stop(&ws->alive);
+    ws->fn(ws, CM_WS_CLOSED, cm_str_n(ws->reason, ws->reason_len), ws->ctx);
 }
 
 static bool on_frame(void *ctx, enum cm_ws_opcode op, struct cm_str payload)
@@ -165,6 +179,13 @@ static void on_stream(struct cm_stream *s, enum cm_stream_event ev, void *ctx)
 {
     struct cm_ws *ws = ctx;
 
+    if (ws->leaving) {
+        ws->pins++;
+        if (ev == CM_STREAM_FAILED || cm_stream_unsent(s) == 0)
+            leave(ws);
+        unpin(ws);
+        return;
+    }
     if (ev == CM_STREAM_DRAINED || ws->over)
         return;
     ws->pins++;
@@ -189,6 +210,10 @@ static void on_alive(void *ctx)
     struct cm_ws *ws = ctx;
     cm_usec quiet = cm_monotonic_now() - ws->heard;
 
+    if (ws->leaving) {
+        leave(ws);
+        return;
+    }
     if (ws->close_sent) {
         finish(ws, CM_WS_CLOSED);
         return;
