@@ -1,0 +1,154 @@
+#!/usr/bin/python3
+"""Parameters: what a form shows, which values a build takes, and what it remembers of the build before."""
+import json
+
+from follow import Closed, WebSocket
+from scenario import CODER, fields, run
+
+TEMPLATE = CODER + """
+data "coder_parameter" "size" {
+  name    = "size"
+  type    = "number"
+  default = 3
+  mutable = true
+
+  validation {
+    min       = 1
+    max       = 9
+    monotonic = "increasing"
+  }
+}
+
+data "coder_parameter" "region" {
+  name = "region"
+  type = "string"
+
+  option {
+    name  = "North"
+    value = "north"
+  }
+  option {
+    name  = "South"
+    value = "south"
+  }
+}
+
+data "coder_parameter" "word" {
+  name    = "word"
+  type    = "string"
+  default = "abc"
+  mutable = true
+
+  validation {
+    regex = "^[a-z]+$"
+    error = "Lower-case letters only."
+  }
+}
+
+data "coder_parameter" "flag" {
+  name      = "flag"
+  type      = "bool"
+  default   = false
+  mutable   = true
+  ephemeral = true
+}
+
+resource "terraform_data" "seen" {
+  input = jsonencode([
+    data.coder_parameter.size.value, data.coder_parameter.region.value, data.coder_parameter.word.value,
+    data.coder_parameter.flag.value
+  ])
+}
+"""
+
+
+def pairs(**values):
+    return [{"name": k, "value": v} for k, v in values.items()]
+
+
+def seen(admin, build_id):
+    """What terraform saw."""
+    state = admin.request("GET", f"/api/v2/workspacebuilds/{build_id}/state").json()
+    resource = [r for r in state["resources"] if r["name"] == "seen"][0]
+    return json.loads(resource["instances"][0]["attributes"]["output"]["value"])
+
+
+def template(c, admin):
+    found = [t for t in admin.get("/api/v2/templates") if t["name"] == "parameters"]
+    return found[0] if found else c.push_template(admin, "parameters", {"main.tf": TEMPLATE})
+
+
+def the_import_has_stored_them(c, admin):
+    t = template(c, admin)
+    p = {x["name"]: x for x in admin.get(f"/api/v2/templateversions/{t['active_version_id']}/rich-parameters")}
+    assert set(p) == {"size", "region", "word", "flag"}
+    assert (p["size"]["type"], p["size"]["validation_min"], p["size"]["validation_max"]) == ("number", 1, 9)
+    assert p["region"]["required"] and [o["value"] for o in p["region"]["options"]] == ["north", "south"]
+    assert p["flag"]["ephemeral"] and p["flag"]["default_value"] == "false"
+
+
+def bad_values_are_named_one_by_one(c, admin):
+    t = template(c, admin)
+    bad = [({"region": "north", "size": "12"}, "size"), ({"region": "north", "size": "many"}, "size"),
+           ({"region": "east"}, "region"), ({}, "region"), ({"region": "north", "word": "ABC"}, "word"),
+           ({"region": "north", "flag": "yes"}, "flag")]
+    for values, field in bad:
+        r = admin.request("POST", "/api/v2/users/me/workspaces",
+                          {"name": "refused", "template_id": t["id"], "rich_parameter_values": pairs(**values)})
+        assert r.status == 400 and set(fields(r)) == {field}, (values, r)
+    r = admin.request("POST", "/api/v2/users/me/workspaces",
+                      {"name": "refused", "template_id": t["id"],
+                       "rich_parameter_values": pairs(size="0", word="X", region="north")})
+    assert set(fields(r)) == {"size", "word"} and fields(r)["word"] == "Lower-case letters only.", r
+    assert admin.request("GET", "/api/v2/users/me/workspace/refused").status == 404, "nothing was made"
+
+
+def values_are_carried_over(c, admin):
+    t = template(c, admin)
+    ws = c.make_workspace(admin, "carried", t, {"region": "south", "size": "4", "flag": "true"})
+    assert seen(admin, ws["latest_build"]["id"]) == ["4", "south", "abc", "true"]
+    b = c.build(admin, ws, "start", rich_parameter_values=pairs(word="xyz"))
+    assert seen(admin, b["id"]) == ["4", "south", "xyz", "false"], "an ephemeral value is for one build"
+    refused = [("region", pairs(region="north")), ("size", pairs(size="2"))]
+    for field, values in refused:
+        r = admin.request("POST", f"/api/v2/workspaces/{ws['id']}/builds",
+                          {"transition": "start", "rich_parameter_values": values})
+        assert r.status == 400 and set(fields(r)) == {field}, r
+    b = c.build(admin, ws, "start", rich_parameter_values=pairs(size="9", unknown="x"))
+    assert seen(admin, b["id"])[0] == "9"
+    stored = {p["name"]: p["value"] for p in admin.get(f"/api/v2/workspacebuilds/{b['id']}/parameters")}
+    assert stored == {"size": "9", "region": "south", "word": "xyz", "flag": "false"}, stored
+
+
+def the_form_is_evaluated(c, admin):
+    t = template(c, admin)
+    path = f"/api/v2/templateversions/{t['active_version_id']}/dynamic-parameters"
+    assert admin.request("GET", path).status == 426
+    out = admin.post(path + "/evaluate", {"id": 7, "inputs": {"size": "99", "region": "north"}})
+    p = {x["name"]: x for x in out["parameters"]}
+    assert out["id"] == 0 and out["diagnostics"] == []
+    assert [d["severity"] for d in p["size"]["diagnostics"]] == ["error"] and p["region"]["diagnostics"] == []
+    assert (p["size"]["form_type"], p["region"]["form_type"], p["flag"]["form_type"]) == ("input", "radio", "checkbox")
+    assert p["region"]["value"] == {"value": "north", "valid": True}
+    with WebSocket(admin, path) as ws:
+        first = json.loads(ws.next())
+        p = {x["name"]: x for x in first["parameters"]}
+        assert first["id"] == -1 and p["region"]["diagnostics"][0]["extra"]["code"] == "required", p["region"]
+        assert p["region"]["value"]["valid"] is False
+        ws.send(json.dumps({"id": 1, "inputs": {"region": "south"}}))
+        answer = json.loads(ws.next())
+        assert answer["id"] == 1 and not any(x["diagnostics"] for x in answer["parameters"])
+        ws.send(json.dumps({"id": 2, "inputs": {}, "owner_id": t["id"]}))
+        answer = json.loads(ws.next())
+        assert answer["diagnostics"][0]["extra"]["code"] == "owner_not_found", answer["diagnostics"]
+        ws.send("not JSON")
+        assert json.loads(ws.next())["diagnostics"], "a broken request is answered, the form goes on"
+        ws.send((1000).to_bytes(2, "big"), 8)
+        try:
+            ws.next()
+            raise AssertionError("the server did not close")
+        except Closed:
+            assert ws.code == 1000
+
+
+run(the_import_has_stored_them, bad_values_are_named_one_by_one, values_are_carried_over, the_form_is_evaluated)

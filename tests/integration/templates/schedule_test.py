@@ -1,0 +1,116 @@
+#!/usr/bin/python3
+"""Workspaces that start and stop by themselves."""
+import datetime
+
+from cluster import eventually
+from scenario import PLAIN, fields, run
+
+
+def iso(delta):
+    at = datetime.datetime.now(datetime.timezone.utc) + delta
+    return at.strftime("%Y-%m-%dT%H:%M:%SZ")
+
+
+def parse(text):
+    return datetime.datetime.fromisoformat(text.replace("Z", "+00:00"))
+
+
+def template(c, admin):
+    found = [t for t in admin.get("/api/v2/templates") if t["name"] == "schedule"]
+    return found[0] if found else c.push_template(admin, "schedule", {"main.tf": PLAIN}, default_ttl_ms=3600000)
+
+
+def a_start_sets_the_deadline_and_an_overdue_one_stops(c, admin):
+    ws = c.make_workspace(admin, "deadline", template(c, admin))
+    path = f"/api/v2/workspaces/{ws['id']}"
+    b = ws["latest_build"]
+    left = parse(b["deadline"]) - parse(b["job"]["completed_at"])
+    assert abs(left - datetime.timedelta(hours=1)) < datetime.timedelta(seconds=5), left
+
+    assert admin.request("PUT", path + "/extend", {"deadline": iso(datetime.timedelta(minutes=5))}).status == 400
+    later = iso(datetime.timedelta(hours=3))
+    assert admin.put(path + "/extend", {"deadline": later})["message"].startswith("Deadline updated")
+    assert admin.get(path)["latest_build"]["deadline"] == later
+    for bad in (59999, -1, 31 * 24 * 3600 * 1000):
+        r = admin.request("PUT", path + "/ttl", {"ttl_ms": bad})
+        assert r.status == 400 and set(fields(r)) == {"ttl_ms"}, r
+
+    # Activity does not bring the deadline nearer; it puts off one that is near.
+    admin.post(path + "/usage")
+    assert admin.get(path)["latest_build"]["deadline"] == later
+    c.psql(f"UPDATE workspace_builds SET deadline = now() + interval '10 minutes' WHERE id = '{b['id']}'")
+    admin.post(path + "/usage")
+    left = parse(admin.get(path)["latest_build"]["deadline"]) - datetime.datetime.now(datetime.timezone.utc)
+    assert left > datetime.timedelta(minutes=55), left
+
+    c.psql(f"UPDATE workspace_builds SET deadline = now() - interval '1 minute' WHERE id = '{b['id']}'")
+    stopped = eventually(lambda: [x for x in [admin.get(path)["latest_build"]] if x["status"] == "stopped"], 30,
+                         "the stop by deadline")[0]
+    assert (stopped["reason"], stopped["transition"]) == ("autostop", "stop")
+    assert admin.request("PUT", path + "/extend", {"deadline": later}).status == 409
+
+
+def no_time_until_stop_means_no_deadline(c, admin):
+    ws = c.make_workspace(admin, "forever", template(c, admin))
+    path = f"/api/v2/workspaces/{ws['id']}"
+    admin.put(path + "/ttl", {"ttl_ms": None})
+    now = admin.get(path)
+    assert now["latest_build"]["deadline"] is None and "ttl_ms" not in now
+    r = admin.request("PUT", path + "/extend", {"deadline": iso(datetime.timedelta(hours=1))})
+    assert r.status == 409, r
+    again = c.build(admin, ws, "start")
+    assert again["deadline"] is None
+
+
+def schedules_are_checked_and_show_their_next_time(c, admin):
+    ws = c.make_workspace(admin, "cron", template(c, admin))
+    path = f"/api/v2/workspaces/{ws['id']}"
+    for bad in ("nonsense", "30 9 1 * *", "30 9 * 1 *", "60 9 * * *", "30 9 * * 8", "CRON_TZ=Mars/Base 30 9 * * *",
+                "30 9 * *", "@daily", "CRON_TZ=Local 30 9 * * *"):
+        r = admin.request("PUT", path + "/autostart", {"schedule": bad})
+        assert r.status == 400 and set(fields(r)) == {"schedule"}, (bad, r)
+    text = "CRON_TZ=Europe/Berlin 30 9 * * 1-5"
+    admin.put(path + "/autostart", {"schedule": text})
+    now = admin.get(path)
+    assert now["autostart_schedule"] == text
+    # Half past nine in Berlin is at half past seven or eight in UTC, by the season.
+    at = parse(now["next_start_at"])
+    assert at.minute == 30 and at.hour in (7, 8) and at.weekday() < 5, at
+    admin.put(path + "/autostart", {"schedule": None})
+    now = admin.get(path)
+    assert "autostart_schedule" not in now and now["next_start_at"] is None
+    t = template(c, admin)
+    admin.patch(f"/api/v2/templates/{t['id']}", {"allow_user_autostart": False})
+    assert admin.request("PUT", path + "/autostart", {"schedule": text}).status == 400
+    admin.patch(f"/api/v2/templates/{t['id']}", {"allow_user_autostart": True})
+
+
+def a_stopped_workspace_starts_at_its_time(c, admin):
+    ws = c.make_workspace(admin, "morning", template(c, admin))
+    path = f"/api/v2/workspaces/{ws['id']}"
+    stop = c.build(admin, ws, "stop")
+    admin.put(path + "/autostart", {"schedule": "* * * * *"})
+    # As if it had been stopped some minutes ago, so that the schedule has come since.
+    c.psql(f"UPDATE workspace_builds SET created_at = now() - interval '3 minutes' WHERE id = '{stop['id']}'")
+    c.psql(f"UPDATE workspaces SET next_start_at = NULL WHERE id = '{ws['id']}'")
+    started = eventually(lambda: [x for x in [admin.get(path)["latest_build"]] if x["status"] == "running"], 30,
+                         "the start by schedule")[0]
+    assert (started["reason"], started["initiator_name"]) == ("autostart", "admin")
+    admin.put(path + "/autostart", {"schedule": ""})
+
+
+def a_failed_start_is_cleaned_up(c, admin):
+    broken = PLAIN + '\nresource "terraform_data" "broken" {\n  provisioner "local-exec" {\n    command = "exit 1"\n  }\n}\n'
+    t = c.push_template(admin, "broken", {"main.tf": broken}, failure_ttl_ms=60000)
+    ws = c.make_workspace(admin, "broken", t, wait=False)
+    failed = c.wait_build(admin, ws["latest_build"]["id"], status="failed")
+    c.psql(f"UPDATE provisioner_jobs SET completed_at = now() - interval '2 minutes' WHERE id = '{failed['job']['id']}'")
+    path = f"/api/v2/workspaces/{ws['id']}"
+    b = eventually(lambda: [x for x in [admin.get(path)["latest_build"]] if x["transition"] == "stop"], 30,
+                   "the stop after the failure")[0]
+    assert b["reason"] == "autostop"
+
+
+run(a_start_sets_the_deadline_and_an_overdue_one_stops, no_time_until_stop_means_no_deadline,
+    schedules_are_checked_and_show_their_next_time, a_stopped_workspace_starts_at_its_time, a_failed_start_is_cleaned_up,
+    coderd_env={"CODER_AUTOBUILD_POLL_INTERVAL": "500ms"})
