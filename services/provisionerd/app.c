@@ -31,6 +31,8 @@ struct app {
     struct cm_loop *loop;
     struct cm_dialer *dialer;
     struct cm_rpc_client *client;
+    bool was_connected;
+    struct cm_err refusal; /* code CM_OK: none */
     struct cm_pool *pool;
     struct daemon *daemon;
     struct cm_sigwatch on_term, on_int;
@@ -146,8 +148,14 @@ static const char *daemon_name(struct app *app)
     return gethostname(host, HOST_NAME_BYTES - 1) == 0 && host[0] ? host : "provisioner";
 }
 
-/* The deployment's PSK is called "psk"; a provisioner key is found by a name that follows from its
- * text, so that people have one thing to copy. */
+/* The deployment's PSK is called "psk". A provisioner key is found by a name that follows from it,
+ * so that people have one thing to copy: by way of the handshake's key, which is all that the
+ * server keeps. */
+static struct cm_str key_name(struct app *app, const uint8_t key[CM_PSK_KEY])
+{
+    return cm_arena_fmt(app->a, "key-%.32s", tf_sha256_hex(app->a, cm_str_n(key, CM_PSK_KEY)));
+}
+
 static enum cm_code set_key(struct app *app, struct cm_rpc_client_config *cfg, struct cm_err *err)
 {
     const struct options *o = app->o;
@@ -168,24 +176,30 @@ static enum cm_code set_key(struct app *app, struct cm_rpc_client_config *cfg, s
     if (cm_psk_text_check(cm_str(secret), err) != CM_OK)
         return err->code;
     cm_psk_key_from_text(cm_str(secret), cfg->psk_key);
-    cfg->psk_name = o->key[0]
-                        ? cm_arena_fmt(app->a, "key-%.32s", tf_sha256_hex(app->a, cm_str(secret)))
-                        : CM_STR("psk");
+    cfg->psk_name = o->key[0] ? key_name(app, cfg->psk_key) : CM_STR("psk");
     return CM_OK;
 }
 
 static void on_state(void *ctx, enum cm_rpc_state state, const struct cm_err *err)
 {
-    (void)ctx;
+    struct app *app = ctx;
     switch (state) {
     case CM_RPC_OFFLINE:
         CM_WARN("no connection to the server", CM_F_ERR(err));
         break;
     case CM_RPC_READY:
         CM_INFO("connected to the server");
+        app->was_connected = true;
         break;
     case CM_RPC_REFUSED:
-        CM_ERROR("the server refuses this provisioner", CM_F_ERR(err));
+        if (app->was_connected) {
+            CM_ERROR("the server refuses this provisioner", CM_F_ERR(err));
+            break;
+        }
+        /* A mistake in how it was started: whoever did is still looking. */
+        app->refusal = *err;
+        cm_err_wrap(&app->refusal, "the server refuses this provisioner");
+        daemon_stop(app->daemon, DAEMON_QUIT);
         break;
     }
 }
@@ -206,7 +220,8 @@ static enum cm_code connect_server(struct app *app, const char *(*get)(const cha
                                        .api_max = QUEUE_API_VERSION,
                                        .tags = app->tags,
                                        .n_tags = app->n_tags,
-                                       .on_state = on_state};
+                                       .on_state = on_state,
+                                       .ctx = app};
     if (!o->url[0])
         return cm_err_set(err, CM_INVALID, "say where the server is: --url, or CODER_URL");
     if (!cm_str_starts(cfg.url, CM_STR("ipc://")) && set_key(app, &cfg, err) != CM_OK)
@@ -299,5 +314,9 @@ enum cm_code app_run(const struct options *o, const char *const *host_env,
     if (code == CM_OK)
         cm_loop_run(app.loop);
     stop(&app);
+    if (code == CM_OK && app.refusal.code != CM_OK) {
+        *err = app.refusal;
+        code = err->code;
+    }
     return code;
 }

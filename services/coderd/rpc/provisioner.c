@@ -122,10 +122,15 @@ static enum cm_code acquire(struct cm_rpc_request *rq, const void *request, void
     Coder__Provisioner__V1__AcquireReply *out = reply;
     if (rq->wake == CM_RPC_GONE)
         return CM_OK;
-    if (rq->wake == CM_RPC_FIRST &&
-        store_provisioner_daemons_seen(db_of(rq), rq->arena, &rq->who->subject_id, 1, NULL, err) !=
-            CM_OK)
+    /* Each time, since the key may have been deleted while this was parked; its daemons go with it.
+     */
+    int64_t known = 0;
+    if (store_provisioner_daemons_seen(db_of(rq), rq->arena, &rq->who->subject_id, 1, &known,
+                                       err) != CM_OK)
         return err->code;
+    if (known == 0)
+        return cm_err_set(err, CM_UNAUTHENTICATED,
+                          "this provisioner is not known any more: was its key deleted?");
     if (try_acquire(rq, out, err) != CM_OK)
         return err->code;
     if (out->job || rq->wake == CM_RPC_DEADLINE)

@@ -64,7 +64,7 @@ static enum cm_code hello_provisioner(struct worker *w, struct cm_arena *a,
     struct cm_pair *tags = daemon_tags(a, h, &n_tags);
     if (h->kind == CM_RPC_EXTERNAL && !cm_str_eq_c(h->key_name, PSK_KEY_NAME)) {
         struct store_provisioner_secret *k = NULL;
-        if (store_provisioner_key_secret(w->db, a, org, h->key_name, &k, err) != CM_OK)
+        if (store_provisioner_key_by_handshake(w->db, a, h->key_name, &k, err) != CM_OK)
             return err->code;
         if (!k)
             return cm_err_set(err, CM_UNAUTHENTICATED,
@@ -73,6 +73,7 @@ static enum cm_code hello_provisioner(struct worker *w, struct cm_arena *a,
             return cm_err_set(err, CM_DENIED,
                               "a provisioner with a key has the key's tags; start it without tags");
         key = k->id;
+        org = k->organization_id;
         tags = job_tags(a, k->tags, k->n_tags, key, &n_tags);
     }
     struct store_provisioner_daemon_upsert_args row = {.organization_id = org,
@@ -123,17 +124,19 @@ static enum cm_code on_psk(void *ctx, void *thread_ctx, struct cm_str name, uint
     struct coderd *app = ctx;
     struct worker *w = thread_ctx;
     *found = false;
+    /* A database's text cannot hold it. */
+    if (memchr(name.ptr, '\0', name.len))
+        return CM_OK;
     if (cm_str_eq_c(name, PSK_KEY_NAME)) {
         *found = app->opt->provisioner_daemon_psk[0] != '\0';
         if (*found)
             cm_psk_key_from_text(cm_str(app->opt->provisioner_daemon_psk), key);
         return CM_OK;
     }
-    /* A provisioner key: what is stored is a hash of its text, and that hash is the handshake's
-     * key. */
+    /* A provisioner key: what is stored is not its text but the handshake's key. */
     CM_AUTO(cm_arena) a = cm_arena_new();
     struct store_provisioner_secret *k = NULL;
-    if (store_provisioner_key_secret(w->db, a, app->default_org_id, name, &k, err) != CM_OK)
+    if (store_provisioner_key_by_handshake(w->db, a, name, &k, err) != CM_OK)
         return err->code;
     if (k && k->hashed_secret.len == CM_PSK_KEY) {
         memcpy(key, k->hashed_secret.ptr, CM_PSK_KEY);

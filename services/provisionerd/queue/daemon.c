@@ -47,6 +47,7 @@ struct daemon {
     struct cm_uuid
         acquire_id; /* kept until there is an answer: the server gives the same job again */
     uint64_t acquire_call;
+    bool disowned; /* the last answer to it was that nobody knows us */
     struct current *cur;
 };
 
@@ -282,6 +283,7 @@ static void on_acquired(void *ctx, enum cm_code code, const void *reply, const s
     if (code != CM_OK) {
         if (code != CM_TIMEOUT)
             CM_WARN("cannot ask for a job", CM_F_ERR(err));
+        d->disowned = code == CM_UNAUTHENTICATED;
         cm_timer_start(&d->retry, ACQUIRE_PAUSE);
         return;
     }
@@ -316,8 +318,13 @@ static void acquire(struct daemon *d)
 static void on_retry(void *ctx)
 {
     struct daemon *d = ctx;
-    if (!d->stopping)
-        acquire(d);
+    if (d->stopping)
+        return;
+    /* The server forgot us while we were connected, e.g. with a deleted key: a new Hello tells. */
+    if (d->disowned && cm_rpc_client_state(d->cfg.client) == CM_RPC_READY)
+        cm_rpc_client_reconnect(d->cfg.client);
+    d->disowned = false;
+    acquire(d);
 }
 
 /* --- start and stop --- */

@@ -24,10 +24,11 @@ WHERE organization_id = $organization_id AND lower(name) = lower($name) AND hash
 
 -- row store_provisioner_secret: id uuid, organization_id uuid, name text, hashed_secret bytes, tags jsonmap
 
--- For a handshake, where the secret itself never comes.
--- query store_provisioner_key_secret(organization_id uuid, name text) -> optional store_provisioner_secret
+-- For a handshake, where the secret itself never comes: by the name that follows from it, see cm_psk_key_from_text and
+-- provisionerd.
+-- query store_provisioner_key_by_handshake(handshake_name text) -> optional store_provisioner_secret
 SELECT {k} FROM provisioner_keys k
-WHERE k.organization_id = $organization_id AND lower(k.name) = lower($name) AND k.hashed_secret <> '';
+WHERE k.hashed_secret <> '' AND 'key-' || left(encode(sha256(k.hashed_secret), 'hex'), 32) = $handshake_name;
 
 -- ---- daemons ----
 
