@@ -30,6 +30,10 @@ static const struct route rows[] = {
      "Version and addresses", LIMIT_API, 0, false},
     {CM_HTTP_GET, "/api/v2", AUTH_NONE, RBAC_PUBLIC, ROUTE_LOOP, hello, NULL, "A sign of life",
      LIMIT_API, 0, false},
+    {CM_HTTP_GET, "/api/v2/", AUTH_NONE, RBAC_PUBLIC, ROUTE_LOOP, hello, NULL, "A sign of life",
+     LIMIT_API, 0, false},
+    {CM_HTTP_GET, "/api/", AUTH_NONE, RBAC_PUBLIC, ROUTE_LOOP, hello, NULL, "A sign of life",
+     LIMIT_API, 0, false},
 };
 
 const struct route_table buildinfo_routes = {rows, CM_COUNT_OF(rows)};

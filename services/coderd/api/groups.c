@@ -10,6 +10,7 @@
 #include "store/groups.h"
 
 #define GROUP_IDS_MAX 256
+#define QUOTA_MAX     INT32_MAX
 
 static struct rbac_object object_of(const struct store_group *g)
 {
@@ -323,6 +324,13 @@ static enum cm_code name_taken(struct api_req *r, struct cm_str name)
         NULL);
 }
 
+static void check_quota(struct api_req *r, int64_t quota)
+{
+    if (quota < 0 || quota > QUOTA_MAX)
+        cm_violations_add(&r->violations, r->arena, CM_STR("quota_allowance"),
+                          "must be from 0 to %d", QUOTA_MAX);
+}
+
 static enum cm_code create(struct api_req *r, struct cm_err *err)
 {
     const struct api_create_group_request *q = r->body;
@@ -336,6 +344,9 @@ static enum cm_code create(struct api_req *r, struct cm_err *err)
     if (cm_str_eq_nocase(q->name, CM_STR("Everyone")))
         return api_reply_invalid(r, "\"Everyone\" is a reserved group name.", "name",
                                  "is the group of all members");
+    check_quota(r, q->quota_allowance);
+    if (r->violations.n)
+        return api_reply_message(r, 400, "Validation failed.", NULL);
     enum cm_code code = store_group_insert(
         r->db, r->arena, g.id, org->id, q->name, q->display_name.ptr ? q->display_name : CM_STR(""),
         q->avatar_url.ptr ? q->avatar_url : CM_STR(""), q->quota_allowance, NULL, err);
@@ -411,6 +422,7 @@ static enum cm_code update(struct api_req *r, struct cm_err *err)
                                  "is the group of all members");
     struct cm_uuid *add = read_users(r, "add_users", q->add_users, q->n_add_users);
     struct cm_uuid *drop = read_users(r, "remove_users", q->remove_users, q->n_remove_users);
+    check_quota(r, q->quota_allowance);
     if (r->violations.n)
         return api_reply_message(r, 400, "Validation failed.", NULL);
     if (check_members(r, g, add, q->n_add_users, err) != CM_OK)

@@ -24,6 +24,23 @@ def for_everybody(c, bea):
     assert answers(200, bea, "GET /experiments/available") == {"safe": []}
 
 
+def paths(c, admin):
+    """What holds for all routes."""
+    anyone = c.client()
+    for path in ("/api/", "/api/v2", "/api/v2/"):
+        assert "message" in anyone.get(path), path
+    assert anyone.request("GET", "//api//v2//buildinfo").status == 200
+    for path in ("/api/v2/buildinfo/", "/api/v2/nosuch", "/api/v2/../buildinfo"):
+        got = admin.request("GET", path)
+        assert got.status == 404 and got.json()["message"] == "Route not found.", (path, got)
+    for method in ("HEAD", "OPTIONS", "PUT"):
+        got = admin.request(method, "/api/v2/users/me")
+        assert got.status == 405 and not got.body, (method, got)
+    got = anyone.request("GET", "/api/v2/users/me")
+    assert got.headers["X-Coder-Build-Version"].startswith("v2.") and got.headers["X-Content-Type-Options"] == "nosniff"
+    assert not got.headers["Access-Control-Allow-Origin"], got.headers
+
+
 def for_administrators(c, admin, bea):
     for path in ("/deployment/config", "/deployment/stats", "/debug/health", "/debug/health/settings", "/audit"):
         answers(403, bea, f"GET {path}")
@@ -127,6 +144,7 @@ def main():
             "CODER_PROVISIONER_DAEMON_PSK": "a-secret-of-the-provisioners"}) as c:
         admin = c.first_user()
         bea = c.add_user("bea")
+        paths(c, admin)
         for_everybody(c, bea)
         for_administrators(c, admin, bea)
         appearance(c, admin, bea)

@@ -86,6 +86,7 @@ def groups(c, admin, bea):
     answers(409, bea, "POST /organizations/lab/groups", {"name": "dev"}, field="name")
     answers(400, bea, "POST /organizations/lab/groups", {"name": "Everyone"}, field="name")
     answers(400, bea, "POST /organizations/lab/groups", {"name": "a b"}, field="name")
+    answers(400, bea, "POST /organizations/lab/groups", {"name": "x", "quota_allowance": -1}, field="quota_allowance")
     path = f"/groups/{dev['id']}"
     cy = c.login("cy@example.com")
     answers(400, bea, f"PATCH {path}", {"add_users": [cy.user["id"]]})
