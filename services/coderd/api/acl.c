@@ -1,6 +1,7 @@
 #include "api/acl.h"
 
 #include "codec/json.h"
+#include "obs/log.h"
 
 static enum acl_role read_role(const struct cm_json *n, enum acl_kind kind)
 {
@@ -78,6 +79,58 @@ void acl_apply(struct api_req *r, struct acl *list, const struct acl_change *c, 
             cm_violations_add(&r->violations, r->arena, cm_str(field), "\"%.*s\" is no UUID",
                               (int)CM_MIN(c[i].key.len, (size_t)64), c[i].key.ptr);
     }
+}
+
+void acl_my_groups(struct api_req *r, const struct cm_uuid **ret, size_t *ret_n)
+{
+    struct cm_uuid *ids = NULL;
+    struct cm_err err;
+    if (!r->has_groups && r->who && r->db) {
+        r->has_groups = true;
+        if (store_group_ids_of_user(r->db, r->arena, r->who->user_id, &ids, &r->n_groups, &err) !=
+            CM_OK) {
+            CM_WARN("groups of a user cannot be read", CM_F_ERR(&err));
+            r->n_groups = 0;
+        }
+        r->groups = ids;
+    }
+    *ret = r->groups;
+    *ret_n = r->n_groups;
+}
+
+struct cm_str *acl_my_groups_text(struct api_req *r, size_t *ret_n)
+{
+    const struct cm_uuid *ids;
+    acl_my_groups(r, &ids, ret_n);
+    struct cm_str *texts = CM_NEW_ARRAY(r->arena, struct cm_str, *ret_n);
+    for (size_t i = 0; i < *ret_n; i++)
+        texts[i] = cm_arena_str(r->arena, cm_str(cm_uuid_text(ids[i]).s));
+    return texts;
+}
+
+enum acl_role acl_my_role(struct api_req *r, struct cm_str user_acl, struct cm_str group_acl,
+                          enum acl_kind kind)
+{
+    static const size_t empty = 2; /* {} */
+    enum acl_role best = ACL_NONE;
+    if (!r->who)
+        return ACL_NONE;
+    if (user_acl.len > empty) {
+        struct acl users = acl_read(r->arena, user_acl, kind);
+        best = acl_role_of(&users, r->who->user_id);
+    }
+    if (best == ACL_ADMIN || group_acl.len <= empty)
+        return best;
+    struct acl groups = acl_read(r->arena, group_acl, kind);
+    const struct cm_uuid *mine;
+    size_t n;
+    acl_my_groups(r, &mine, &n);
+    for (size_t i = 0; i < n; i++) {
+        enum acl_role role = acl_role_of(&groups, mine[i]);
+        if (role == ACL_ADMIN || best == ACL_NONE)
+            best = role;
+    }
+    return best;
 }
 
 static struct cm_uuid *ids_of(struct cm_arena *a, const struct acl *list)

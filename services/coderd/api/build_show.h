@@ -23,4 +23,4 @@ CM_MUST_USE enum cm_code agent_show(struct api_req *r, struct cm_uuid agent_id,
 CM_MUST_USE enum cm_code workspaces_show(struct api_req *r, const struct store_workspace *rows,
                                          size_t n, struct api_workspace **ret, struct cm_err *err);
 
-struct rbac_object workspace_object(const struct api_req *r, const struct store_workspace *w);
+struct rbac_object workspace_object(struct api_req *r, const struct store_workspace *w);

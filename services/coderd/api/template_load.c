@@ -1,44 +1,24 @@
 #include "api/template_load.h"
 
+#include "api/acl.h"
 #include "app.h"
 #include "store/provisioners.h"
 
-/* Roles of an access list (JSON: id -> list of actions). "*" is everything, as template admins have
- * it. */
-static uint32_t acl_of(const struct cm_json *list, struct cm_str id)
+/* What a role on a template's list allows. */
+static uint32_t acl_actions(struct api_req *r, const struct store_template *t)
 {
-    uint32_t mask = 0;
-    const struct cm_json *actions = cm_json_get_str(list, id);
-    for (size_t i = 0; i < cm_json_count(actions); i++) {
-        struct cm_str text = cm_json_str(cm_json_at(actions, i));
-        enum rbac_action one;
-        if (cm_str_eq_c(text, "*"))
-            mask |= RBAC_ALL_ACTIONS;
-        else if (rbac_action_parse(text, &one))
-            mask |= (uint32_t)one;
+    switch (acl_my_role(r, t->user_acl, t->group_acl, ACL_OF_TEMPLATE)) {
+    case ACL_ADMIN:
+        return RBAC_ALL_ACTIONS;
+    case ACL_USE:
+        return (uint32_t)RBAC_do_read | (uint32_t)RBAC_do_use;
+    case ACL_NONE:
+        break;
     }
-    return mask;
+    return 0;
 }
 
-static uint32_t acl_actions(const struct api_req *r, const struct store_template *t)
-{
-    const struct cm_json *users = NULL, *groups = NULL;
-    if (!r->who)
-        return 0;
-    cm_ignore(cm_json_parse(r->arena, t->user_acl, NULL, &users, NULL) != CM_OK,
-              "our own JSON; broken grants nothing");
-    cm_ignore(cm_json_parse(r->arena, t->group_acl, NULL, &groups, NULL) != CM_OK, "as above");
-    uint32_t mask = acl_of(users, cm_str(cm_uuid_text(r->who->user_id).s));
-    for (size_t i = 0; i < r->who->n_orgs; i++) {
-        /* The group Everyone has the organization's id, and counts for members of the template's
-         * organization only. */
-        if (cm_uuid_eq(r->who->orgs[i].org_id, t->organization_id))
-            mask |= acl_of(groups, cm_str(cm_uuid_text(t->organization_id).s));
-    }
-    return mask;
-}
-
-struct rbac_object template_object(const struct api_req *r, const struct store_template *t)
+struct rbac_object template_object(struct api_req *r, const struct store_template *t)
 {
     return (struct rbac_object){.resource = RBAC_template,
                                 .id = t->id,

@@ -7,7 +7,7 @@
 #include "store/templates.h"
 
 /* The object for may(): the access list of the template counts. */
-struct rbac_object template_object(const struct api_req *r, const struct store_template *t);
+struct rbac_object template_object(struct api_req *r, const struct store_template *t);
 
 /* By id; CM_NOT_FOUND also when there is none. Does not ask may(). */
 CM_MUST_USE enum cm_code template_load(struct api_req *r, struct cm_uuid id,

@@ -202,16 +202,13 @@ static enum cm_code list(struct api_req *r, const struct cm_uuid *org_id, struct
     struct rbac_object any = {.resource = RBAC_template};
     f.see_all = api_may(r, RBAC_do_read, &any);
     struct cm_uuid *see = CM_NEW_ARRAY(r->arena, struct cm_uuid, r->who->n_orgs);
-    struct cm_str *groups = CM_NEW_ARRAY(r->arena, struct cm_str, r->who->n_orgs);
     for (size_t i = 0; i < r->who->n_orgs; i++) {
         struct rbac_object o = {.resource = RBAC_template, .org_id = r->who->orgs[i].org_id};
         if (api_may(r, RBAC_do_read, &o))
             see[f.n_see_orgs++] = r->who->orgs[i].org_id;
-        groups[f.n_groups++] =
-            cm_arena_str(r->arena, cm_str(cm_uuid_text(r->who->orgs[i].org_id).s));
     }
     f.see_orgs = see;
-    f.groups = groups;
+    f.groups = acl_my_groups_text(r, &f.n_groups);
     f.caller = cm_arena_str(r->arena, cm_str(cm_uuid_text(r->who->user_id).s));
     api_authorize_list(r);
     struct store_template *rows = NULL;

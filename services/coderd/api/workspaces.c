@@ -1,6 +1,7 @@
 /* Workspaces. Source: api-behaviour reference, 4.10. */
 #include "api/workspaces.h"
 
+#include "api/acl.h"
 #include "api/audit_log.h"
 #include "api/build_start.h"
 #include "api/job_show.h"
@@ -201,16 +202,13 @@ static enum cm_code workspace_list(struct api_req *r, struct cm_err *err)
     struct rbac_object any = {.resource = RBAC_workspace};
     f.see_all = api_may(r, RBAC_do_read, &any);
     struct cm_uuid *see = CM_NEW_ARRAY(r->arena, struct cm_uuid, r->who->n_orgs);
-    struct cm_str *groups = CM_NEW_ARRAY(r->arena, struct cm_str, r->who->n_orgs);
     for (size_t i = 0; i < r->who->n_orgs; i++) {
         struct rbac_object in_org = {.resource = RBAC_workspace, .org_id = r->who->orgs[i].org_id};
         if (api_may(r, RBAC_do_read, &in_org))
             see[f.n_see_orgs++] = r->who->orgs[i].org_id;
-        groups[f.n_groups++] =
-            cm_arena_str(r->arena, cm_str(cm_uuid_text(r->who->orgs[i].org_id).s));
     }
     f.see_orgs = see;
-    f.groups = groups;
+    f.groups = acl_my_groups_text(r, &f.n_groups);
     api_authorize_list(r);
     struct store_workspace *rows = NULL;
     size_t n = 0;

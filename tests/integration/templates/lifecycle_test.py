@@ -5,7 +5,7 @@ import os
 
 from cluster import eventually
 from follow import Events, WebSocket
-from scenario import CODER, PLAIN, fields, run
+from scenario import CODER, PLAIN, fields, org, run
 
 # The second resource waits for a file, or fails while there is another.
 HALFWAY = CODER + """
@@ -190,6 +190,18 @@ def a_workspace_is_shared(c, admin):
         # Who may not see it any more sees no more of it.
         r = eventually(lambda: kim.request("GET", path).status == 404, 10, "the end of sharing")
         assert r
+    # With a group, too; who is in it may change meanwhile.
+    group = admin.post(f"/api/v2/organizations/{org(admin)}/groups", {"name": "helpers"})
+    admin.patch(path + "/acl", {"group_roles": {group["id"]: "admin"}})
+    assert kim.request("GET", path).status == 404
+    admin.patch(f"/api/v2/groups/{group['id']}", {"add_users": [kim.user["id"]]})
+    shared = kim.get(path)["shared_with"]
+    assert [(x["actor_type"], x["name"], x["roles"]) for x in shared] == [("group", "helpers", ["admin"])], shared
+    assert kim.get("/api/v2/workspaces")["count"] == 1
+    assert kim.request("PUT", path + "/ttl", {"ttl_ms": 60000}).status == 204
+    assert kim.request("POST", f"{path}/builds", {"transition": "delete"}).status == 403
+    admin.delete(path + "/acl")
+    assert kim.request("GET", path).status == 404 and "shared_with" not in admin.get(path)
     r = admin.request("PATCH", path + "/acl", {"user_roles": {ws["id"]: "use"}})
     assert r.status == 400 and set(fields(r)) == {"user_roles"}, r
 

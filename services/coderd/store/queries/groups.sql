@@ -28,6 +28,10 @@ FROM group_members_all m JOIN users u ON u.id = m.user_id AND NOT u.deleted AND 
 WHERE m.group_id = ANY ($group_ids)
 ORDER BY m.group_id, lower(u.username);
 
+-- Everyone groups included.
+-- query store_group_ids_of_user(user_id uuid) -> many uuid
+SELECT group_id FROM group_members_all WHERE user_id = $user_id;
+
 -- Violates groups_name_key.
 -- query store_group_insert(id uuid, organization_id uuid, name text, display_name text, avatar_url text, quota_allowance int) -> exec
 INSERT INTO groups (id, organization_id, name, display_name, avatar_url, quota_allowance)
