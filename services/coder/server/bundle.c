@@ -330,6 +330,13 @@ static void make_services(struct bundle *b)
     }
 }
 
+/* Under nohup it stays ignored. */
+static bool is_ignored(int signo)
+{
+    struct sigaction now;
+    return sigaction(signo, NULL, &now) == 0 && now.sa_handler == SIG_IGN;
+}
+
 int bundle_run(const struct settings *s, const struct layout *l, const struct postgres *pg)
 {
     static const int signals[] = {SIGINT, SIGTERM, SIGHUP};
@@ -342,7 +349,8 @@ int bundle_run(const struct settings *s, const struct layout *l, const struct po
     b->loop = loop;
     make_services(b);
     for (size_t i = 0; i < CM_COUNT_OF(signals); i++)
-        cm_sigwatch_start(&watches[i], loop, signals[i], on_signal, b);
+        if (signals[i] != SIGHUP || !is_ignored(SIGHUP))
+            cm_sigwatch_start(&watches[i], loop, signals[i], on_signal, b);
     service_start(b->database ? b->database : b->coderd);
     cm_loop_run(loop);
     for (size_t i = 0; i < CM_COUNT_OF(signals); i++)
