@@ -55,7 +55,6 @@ static void notifications_arrive_also_after_the_connection_was_lost(void **state
 {
     char conninfo[PG_TEST_CONNINFO];
     CM_AUTO(cm_db) db = pg_test_empty(conninfo);
-    CM_AUTO(cm_arena) a = cm_arena_new();
     CM_AUTO(cm_db_listen) l = NULL;
     struct seen seen = {0};
     const char *const channels[] = {"builds", "agents"};

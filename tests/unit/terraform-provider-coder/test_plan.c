@@ -10,7 +10,7 @@
 /* An object of the type, from JSON that need not name every argument. */
 static struct value object(struct fixture *f, const struct type *t, const char *json)
 {
-    struct value raw, out;
+    struct value raw, out = {0};
     struct cm_err err = {0};
     if (json_decode(f->arena, JSON_WHOLE, cm_str(json), &raw, &err) != CM_OK ||
         conform_object(f->arena, &t->block, CONFORM_LENIENT, &raw, &out, &err) != CM_OK)
