@@ -4,6 +4,7 @@
 
 #include "api/builds.h"
 #include "api/request.h"
+#include "api/workspaces.h"
 #include "store/builds.h"
 #include "store/workspaces.h"
 
@@ -23,4 +24,9 @@ CM_MUST_USE enum cm_code agent_show(struct api_req *r, struct cm_uuid agent_id,
 CM_MUST_USE enum cm_code workspaces_show(struct api_req *r, const struct store_workspace *rows,
                                          size_t n, struct api_workspace **ret, struct cm_err *err);
 
+/* Fills shared_with of n workspaces, with the names of all in two queries. */
+CM_MUST_USE enum cm_code workspaces_show_shared(struct api_req *r,
+                                                const struct store_workspace *rows, size_t n,
+                                                struct api_workspace *out, struct cm_err *err);
+/* The object to put to may(): what the access lists grant the caller counts. */
 struct rbac_object workspace_object(struct api_req *r, const struct store_workspace *w);

@@ -24,12 +24,15 @@
     T(template_acl)                                                                                \
     T(template_archive)                                                                            \
     T(template_examples)                                                                           \
+    T(template_version_list)                                                                       \
     T(template_versions)                                                                           \
     T(templates)                                                                                   \
     T(user_settings)                                                                               \
     T(users)                                                                                       \
     T(version_dry_run)                                                                             \
     T(workspace_acl)                                                                               \
+    T(workspace_builds)                                                                            \
+    T(workspace_create)                                                                            \
     T(workspace_schedule)                                                                          \
     T(workspace_watch)                                                                             \
     T(workspaces)

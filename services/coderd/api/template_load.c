@@ -1,6 +1,7 @@
 #include "api/template_load.h"
 
 #include "api/acl.h"
+#include "api/targets.h"
 #include "app.h"
 #include "store/provisioners.h"
 
@@ -31,6 +32,28 @@ enum cm_code template_load(struct api_req *r, struct cm_uuid id, struct store_te
 {
     enum cm_code code = store_template_by_id(r->db, r->arena, id, ret, err);
     return code == CM_NOT_FOUND ? api_not_found(err) : code;
+}
+
+enum cm_code template_param(struct api_req *r, size_t i, struct store_template **ret,
+                            struct cm_err *err)
+{
+    struct cm_uuid id;
+    if (api_param_uuid(r, i, &id, err) != CM_OK || template_load(r, id, ret, err) != CM_OK)
+        return err->code;
+    struct rbac_object o = template_object(r, *ret);
+    return api_authorize(r, &o, err);
+}
+
+enum cm_code template_named(struct api_req *r, struct store_template **ret, struct cm_err *err)
+{
+    struct store_organization *org = NULL;
+    if (target_org(r, 0, &org, err) != CM_OK)
+        return err->code;
+    enum cm_code code = store_template_by_name(r->db, r->arena, org->id, r->params[1], ret, err);
+    if (code != CM_OK)
+        return code == CM_NOT_FOUND ? api_not_found(err) : code;
+    struct rbac_object o = template_object(r, *ret);
+    return api_authorize(r, &o, err);
 }
 
 enum cm_code version_view_of(struct api_req *r, struct store_template_version *v,

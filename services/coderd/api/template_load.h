@@ -13,6 +13,14 @@ struct rbac_object template_object(struct api_req *r, const struct store_templat
 CM_MUST_USE enum cm_code template_load(struct api_req *r, struct cm_uuid id,
                                        struct store_template **ret, struct cm_err *err);
 
+/* params[i] as a template that the route's rule allows; or params[0] and [1] as organization and
+ * name.
+ */
+CM_MUST_USE enum cm_code template_param(struct api_req *r, size_t i, struct store_template **ret,
+                                        struct cm_err *err);
+CM_MUST_USE enum cm_code template_named(struct api_req *r, struct store_template **ret,
+                                        struct cm_err *err);
+
 struct version_view {
     struct store_template_version *v;
     struct store_template *t; /* NULL while unattached */
