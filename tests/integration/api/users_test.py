@@ -96,6 +96,10 @@ def suspended_and_back(c, admin):
     assert answers(200, admin, "PUT /users/bea/status/activate")["status"] == "active"
     answers(200, bea, "GET /users/me")
     answers(400, admin, "PUT /users/me/status/suspend")
+    # Whoever was away for long is active again on coming back.
+    c.psql("UPDATE users SET status = 'dormant' WHERE username = 'bea'")
+    answers(200, bea, "GET /users/me")
+    assert answers(200, admin, "GET /users/bea")["status"] == "active"
     answers(404, bea, "PUT /users/cy/status/suspend")
 
 
@@ -211,10 +215,24 @@ def settings(c, admin):
     assert names(answers(200, admin, "GET /users/bea/organizations"), "name") == ["coder"]
 
 
+def make_workspace(c, admin, org, owner):
+    """A workspace whose jobs nobody ran."""
+    tar = answers(201, admin, "POST /files", bytes(1024), content_type="application/x-tar")["hash"]
+    version = answers(201, admin, f"POST /organizations/{org}/templateversions", {
+        "file_id": tar, "provisioner": "terraform", "storage_method": "file", "tags": {}})
+    c.psql("UPDATE provisioner_jobs SET started_at = now(), completed_at = now()")
+    template = answers(201, admin, f"POST /organizations/{org}/templates",
+                       {"name": "t", "template_version_id": version["id"]})
+    return answers(201, admin, f"POST /users/{owner}/workspaces", {"name": "dev", "template_id": template["id"]})
+
+
 def deleted(c, admin, org):
     bea = c.login("bea@example.com")
     answers(404, bea, "DELETE /users/cy")
     answers(403, admin, "DELETE /users/me")
+    ws = make_workspace(c, admin, org, "bea")
+    answers(417, admin, "DELETE /users/bea")
+    c.psql(f"UPDATE workspaces SET deleted = true WHERE id = '{ws['id']}'")
     answers(200, admin, "DELETE /users/bea")
     answers(401, bea, "GET /users/me")
     answers(404, admin, "GET /users/bea")
