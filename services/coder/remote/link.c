@@ -221,12 +221,27 @@ enum cm_code remote_link_new(struct cli *cli, struct cm_uuid agent, uint32_t kin
     return CM_OK;
 }
 
+static void on_gone(void *ctx)
+{
+    *(bool *)ctx = true;
+}
+
+/* The program often ends next: the agent must have been told before. */
+static void leave(struct remote_link *l)
+{
+    bool gone = false;
+    cm_session_client_leave(CM_TAKE(l->session), on_gone, &gone);
+    while (!gone) /* a second at most */
+        cm_loop_turn(cm_sdk_loop(l->cli->sdk), CM_SECOND);
+}
+
 void remote_link_free(struct remote_link *l)
 {
     if (!l)
         return;
     cm_httpc_cancel(CM_TAKE(l->call));
-    cm_session_client_free(l->session);
+    if (l->session)
+        leave(l);
     cm_session_identity_free(l->id);
     cm_arena_free(l->arena);
     cm_free(l->ticket);
