@@ -176,7 +176,7 @@ enum cm_code cm_http_head_parse(struct cm_arena *a, struct cm_str text, struct c
     if (p.http_major != 1 || p.http_minor > 1)
         return cm_err_set(err, CM_INVALID, "HTTP version %d.%d is not supported", p.http_major,
                           p.http_minor);
-    size_t hosts = 0;
+    size_t hosts = 0, codings = 0;
     for (size_t i = 0; i < ret->n_headers; i++) {
         struct cm_http_header *h = &ret->headers[i];
         h->value = cm_str_trim(h->value);
@@ -187,13 +187,17 @@ enum cm_code cm_http_head_parse(struct cm_arena *a, struct cm_str text, struct c
             ret->host = h->value;
             hosts++;
         }
+        codings += cm_str_eq_nocase(h->name, CM_STR("transfer-encoding"));
     }
     if (hosts > 1 || (hosts == 0 && p.http_minor == 1))
         return cm_err_set(err, CM_INVALID, "the request must have exactly one Host header");
     bool chunked = (p.flags & F_CHUNKED) != 0;
     if (p.http_minor == 0 && cm_http_header(ret, "transfer-encoding").ptr)
         return cm_err_set(err, CM_INVALID, "Transfer-Encoding is not allowed in HTTP/1.0");
-    if (cm_http_header(ret, "transfer-encoding").ptr && !chunked)
+    /* The parser also says so of "gzip, chunked" and of two headers, which others read otherwise. */
+    if (codings > 1 ||
+        (codings && !(chunked && cm_str_eq_nocase(cm_http_header(ret, "transfer-encoding"),
+                                                  CM_STR("chunked")))))
         return cm_err_set(err, CM_INVALID, "the only Transfer-Encoding supported is chunked");
     ret->method = method_of(p.method);
     ret->method_text = cm_str(http_method_str((enum http_method)p.method));
