@@ -1151,6 +1151,8 @@ CREATE INDEX workspace_builds_template_version_id_idx ON public.workspace_builds
 
 CREATE INDEX workspace_resources_job_id_idx ON public.workspace_resources USING btree (job_id);
 
+CREATE INDEX workspaces_favorite_idx ON public.workspaces USING btree (owner_id) WHERE (favorite AND (NOT deleted));
+
 CREATE INDEX workspaces_group_acl_idx ON public.workspaces USING gin (group_acl);
 
 CREATE INDEX workspaces_list_idx ON public.workspaces USING btree (((status <> 'running'::text)), lower(owner_username), lower(name)) WHERE (NOT deleted);
