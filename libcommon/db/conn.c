@@ -23,7 +23,7 @@ enum cm_code cm_db_open(const struct cm_db_conf *conf, struct cm_db **ret, struc
     db->app_name = cm_xstrdup(conf->app_name ? conf->app_name : "coder");
     db->statement_timeout = conf->statement_timeout ? conf->statement_timeout : STATEMENT_TIMEOUT;
     db->prepared = cm_map_new();
-    enum cm_code code = db_ensure(db, err);
+    enum cm_code code = conf->lazy ? CM_OK : db_ensure(db, err);
     if (code == CM_OK || code == CM_UNAVAILABLE)
         *ret = CM_TAKE(db);
     return code;

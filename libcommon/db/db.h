@@ -33,6 +33,7 @@ struct cm_db_conf {
     const char *conninfo; /* URL or key=value text of libpq; copied, wiped on free; never logged */
     const char *app_name; /* shown in pg_stat_activity; NULL: "coder" */
     cm_usec statement_timeout; /* 0: 30 s */
+    bool lazy;                 /* the first call connects, not cm_db_open */
 };
 
 /* Connects. The pointer is set even when the server cannot be reached yet (CM_UNAVAILABLE), so that

@@ -29,16 +29,16 @@
 
 #define QUEUE_MAX 4096
 
+/* Connections are made as requests need them: a start would wait for eight of them, and a small
+ * deployment never uses them all. */
 static void *worker_init(void *arg, unsigned index)
 {
     (void)index;
     struct worker *w = cm_xcalloc(1, sizeof(*w));
     w->app = arg;
     struct cm_err err;
-    struct cm_db_conf conf = {.conninfo = w->app->conninfo, .app_name = "coderd"};
-    if (cm_db_open(&conf, &w->db, &err) != CM_OK)
-        CM_WARN("a worker cannot reach the database yet", CM_F_ERR(&err));
-    cm_assert(w->db);
+    struct cm_db_conf conf = {.conninfo = w->app->conninfo, .app_name = "coderd", .lazy = true};
+    cm_assert(cm_db_open(&conf, &w->db, &err) == CM_OK);
     return w;
 }
 
@@ -52,11 +52,11 @@ static void worker_done(void *thread_ctx)
 /* Brings the schema up to date and reads what identifies the deployment. */
 static enum cm_code open_database(struct coderd *app, struct cm_err *err)
 {
-    CM_AUTO(cm_db) db = NULL;
     CM_AUTO(cm_arena) a = cm_arena_new();
     struct cm_db_conf conf = {.conninfo = app->conninfo, .app_name = "coderd start"};
-    if (cm_db_open(&conf, &db, err) != CM_OK)
+    if (cm_db_open(&conf, &app->start_db, err) != CM_OK)
         return cm_err_wrap(err, "connect to the database");
+    struct cm_db *db = app->start_db;
     size_t applied = 0;
     if (cm_db_migrate(db, store_migrations, store_n_migrations, &applied, err) != CM_OK)
         return cm_err_wrap(err, "prepare the database");
@@ -79,10 +79,7 @@ static enum cm_code load_ticket_keys(struct coderd *app, struct cm_err *err)
 {
     struct deployment_key keys[DEPLOYMENT_KEYS_MAX];
     size_t n = 0;
-    CM_AUTO(cm_db) db = NULL;
-    struct cm_db_conf conf = {.conninfo = app->conninfo, .app_name = "coderd start"};
-    if (cm_db_open(&conf, &db, err) != CM_OK ||
-        deployment_keys_load(db, "stream_ticket", keys, &n, err) != CM_OK)
+    if (deployment_keys_load(app->start_db, "stream_ticket", keys, &n, err) != CM_OK)
         return err->code;
     for (size_t i = 0; i < n && i < CM_TICKET_KEYS_MAX; i++) {
         CM_AUTO(cm_ticket_key) key = NULL;
@@ -192,6 +189,9 @@ static enum cm_code build(struct coderd *app, struct cm_err *err)
     if (load_ticket_keys(app, err) != CM_OK || cm_pool_new(&pool, &app->workers, err) != CM_OK ||
         coderd_rpc_start(app, err) != CM_OK || listen_http(app, err) != CM_OK)
         return err->code;
+    cm_db_free(app->start_db);
+    app->start_db = NULL;
+    site_fingerprint(app->site, app->workers);
     app->access_url = make_access_url(app);
     app->background = background_new(app);
     return CM_OK;
@@ -298,6 +298,7 @@ void app_free(struct coderd *app)
     ratelimit_free(app->limits);
     router_free(app->router);
     cm_tls_server_free(app->tls);
+    cm_db_free(app->start_db);
     cm_free((void *)(uintptr_t)app->access_url);
     cm_free(app);
 }

@@ -32,6 +32,8 @@ struct coderd {
     const struct coderd_options *opt;
     const char *access_url; /* without a trailing slash */
     const char *conninfo;
+    struct cm_db
+        *start_db; /* while app_new runs: what must be known first is read over one connection */
     struct cm_uuid deployment_id, replica_id, default_org_id;
 
     struct cm_loop *loops[CODERD_LOOPS_MAX];
@@ -40,9 +42,9 @@ struct coderd {
 
     struct router *router;
     struct ratelimit *limits;
-    struct site *site;       /* embedded pages and /bin */
-    struct hub *hub;         /* PostgreSQL notifications to whoever waits for one */
-    struct tunnels *tunnels; /* agents' tunnels that end here */
+    struct site *site;             /* embedded pages and /bin */
+    struct hub *hub;               /* PostgreSQL notifications to whoever waits for one */
+    struct tunnels *tunnels;       /* agents' tunnels that end here */
     struct followers *followers;   /* streams that push what the database has */
     struct background *background; /* reaper, schedules, purge */
 

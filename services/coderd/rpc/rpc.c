@@ -150,11 +150,8 @@ enum cm_code coderd_rpc_start(struct coderd *app, struct cm_err *err)
     static const struct cm_rpc_method *const tables[] = {agent_methods, provisioner_methods};
     struct deployment_key seal[DEPLOYMENT_KEYS_MAX], fake[DEPLOYMENT_KEYS_MAX];
     size_t n_seal = 0, n_fake = 0;
-    CM_AUTO(cm_db) db = NULL;
-    struct cm_db_conf conf = {.conninfo = app->conninfo, .app_name = "coderd start"};
-    if (cm_db_open(&conf, &db, err) != CM_OK ||
-        deployment_keys_load(db, "rpc_ticket", seal, &n_seal, err) != CM_OK ||
-        deployment_keys_load(db, "psk_fake", fake, &n_fake, err) != CM_OK)
+    if (deployment_keys_load(app->start_db, "rpc_ticket", seal, &n_seal, err) != CM_OK ||
+        deployment_keys_load(app->start_db, "psk_fake", fake, &n_fake, err) != CM_OK)
         return err->code;
     if (app->opt->provisioner_daemon_psk[0]) {
         if (cm_psk_text_check(cm_str(app->opt->provisioner_daemon_psk), err) != CM_OK)

@@ -16,6 +16,7 @@
 #include "base/enc.h"
 #include "base/random.h"
 #include "base/version.h"
+#include "obs/log.h"
 #include "site/files.h"
 
 #define BINARIES_MAX 4
@@ -33,7 +34,11 @@ struct binary {
     size_t gzip_len;
     _Atomic(int) gzip_state; /* enum gzip_state */
     struct cm_task gzip_task;
-    char etag[48]; /* quoted SHA-1 of the uncompressed file, as IDE plugins check it */
+    /* Quoted SHA-1 of the uncompressed file, as IDE plugins check it; to be read once it is hashed.
+     */
+    char etag[48];
+    atomic_bool hashed;
+    struct cm_task hash_task;
     char length[24];
 };
 
@@ -79,6 +84,27 @@ static void compress_binary(struct cm_task *t, void *thread_ctx)
     b->gzip_state = GZIP_READY;
 }
 
+/* Reading has brought a file in; what nobody downloads need not stay in memory. */
+static void forget_pages(void *binary)
+{
+    struct binary *b = binary;
+    madvise((void *)(uintptr_t)b->map, b->len, MADV_DONTNEED);
+}
+
+static void hash_binary(struct cm_task *t, void *thread_ctx)
+{
+    (void)thread_ctx;
+    struct binary *b = cm_container_of(t, struct binary, hash_task);
+    uint8_t sha1[EVP_MAX_MD_SIZE];
+    unsigned sha1_len = 0;
+    cm_assert(EVP_Digest(b->map, b->len, sha1, &sha1_len, EVP_sha1(), NULL) == 1);
+    CM_AUTOBUF struct cm_buf hex = CM_BUF_INIT(2 * sizeof(sha1));
+    cm_hex_encode(&hex, sha1, sha1_len);
+    snprintf(b->etag, sizeof(b->etag), "\"%s\"", hex.ptr);
+    forget_pages(b);
+    b->hashed = true;
+}
+
 static enum cm_code add_binary(struct site *s, const char *dir, const char *file,
                                const char *prefix, struct cm_err *err)
 {
@@ -98,14 +124,6 @@ static enum cm_code add_binary(struct site *s, const char *dir, const char *file
     b->len = (size_t)st.st_size;
     snprintf(b->name, sizeof(b->name), "%s-linux-%s", prefix, machine_arch());
     snprintf(b->length, sizeof(b->length), "%zu", b->len);
-    uint8_t sha1[EVP_MAX_MD_SIZE];
-    unsigned sha1_len = 0;
-    cm_assert(EVP_Digest(b->map, b->len, sha1, &sha1_len, EVP_sha1(), NULL) == 1);
-    CM_AUTOBUF struct cm_buf hex = CM_BUF_INIT(2 * sizeof(sha1));
-    cm_hex_encode(&hex, sha1, sha1_len);
-    snprintf(b->etag, sizeof(b->etag), "\"%s\"", hex.ptr);
-    /* Hashing has read it all in; what nobody downloads need not stay in memory. */
-    madvise(map, b->len, MADV_DONTNEED);
     s->n++;
     return CM_OK;
 }
@@ -118,6 +136,16 @@ enum cm_code site_new(const char *bin_dir, struct site **ret, struct cm_err *err
         return err->code;
     *ret = CM_TAKE(s);
     return CM_OK;
+}
+
+void site_fingerprint(struct site *s, struct cm_pool *workers)
+{
+    for (size_t i = 0; i < s->n; i++) {
+        struct cm_err err;
+        s->binaries[i].hash_task.work = hash_binary;
+        if (cm_pool_submit(workers, &s->binaries[i].hash_task, &err) != CM_OK)
+            CM_WARN("a program is offered without ETag", CM_F_ERR(&err));
+    }
 }
 
 void site_free(struct site *s)
@@ -243,11 +271,12 @@ static void serve_binary(struct site *s, struct api_req *r, struct cm_str name)
         respond(r, 404, "text/plain; charset=utf-8", CM_STR("404 page not found\n"), NULL, 0);
         return;
     }
-    struct cm_http_header h[4] = {{CM_STR("ETag"), cm_str(b->etag)},
-                                  {CM_STR("X-Original-Content-Length"), cm_str(b->length)},
+    struct cm_http_header h[4] = {{CM_STR("X-Original-Content-Length"), cm_str(b->length)},
                                   {CM_STR("Vary"), CM_STR("Accept-Encoding")}};
-    size_t n = 3;
-    if (cm_http_header_has(&r->http->head, "if-none-match", b->etag)) {
+    size_t n = 2;
+    if (b->hashed)
+        h[n++] = (struct cm_http_header){CM_STR("ETag"), cm_str(b->etag)};
+    if (b->hashed && cm_http_header_has(&r->http->head, "if-none-match", b->etag)) {
         respond(r, 304, NULL, CM_STR_NONE, h, n);
         return;
     }
@@ -266,6 +295,8 @@ static void serve_binary(struct site *s, struct api_req *r, struct cm_str name)
                 b->gzip_state = GZIP_NONE;
         }
     }
+    /* The request lives until its last byte is sent. */
+    cm_arena_defer(r->arena, forget_pages, b);
     respond(r, 200, type, cm_str_n(b->map, b->len), h, n);
 }
 
