@@ -109,6 +109,13 @@ static bool take_char(const char **p, const char *end, const char *any)
     return true;
 }
 
+static unsigned days_of_month(unsigned y, unsigned mo)
+{
+    static const unsigned char days[] = {31, 28, 31, 30, 31, 30, 31, 31, 30, 31, 30, 31};
+    bool leap = (y % 4 == 0 && y % 100 != 0) || y % 400 == 0;
+    return days[mo - 1] + (mo == 2 && leap);
+}
+
 bool cm_time_parse(struct cm_str s, struct cm_time *ret)
 {
     const char *p = s.ptr, *end = s.ptr + s.len;
@@ -118,7 +125,7 @@ bool cm_time_parse(struct cm_str s, struct cm_time *ret)
         !take_digits(&p, end, 2, &h) || !take_char(&p, end, ":") || !take_digits(&p, end, 2, &mi) ||
         !take_char(&p, end, ":") || !take_digits(&p, end, 2, &sec))
         return false;
-    if (mo < 1 || mo > 12 || d < 1 || d > 31 || h > 23 || mi > 59 || sec > 60)
+    if (mo < 1 || mo > 12 || d < 1 || d > days_of_month(y, mo) || h > 23 || mi > 59 || sec > 60)
         return false;
     int64_t frac = 0;
     if (take_char(&p, end, ".")) {
