@@ -1,5 +1,6 @@
-/* What the agent parses from outside itself: SSH packets before libssh does, requests for terminals, schedules, the
- * kernel's list of sockets, variables in texts. The first byte chooses. */
+/* What the agent parses from outside itself: SSH packets before libssh does, requests for
+ * terminals, schedules, the kernel's list of sockets, variables in texts. The first byte chooses.
+ */
 #include "base/arena.h"
 #include "env/environ.h"
 #include "logs/text.h"

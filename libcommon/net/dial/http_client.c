@@ -38,8 +38,9 @@ struct cm_httpc_call {
     struct cm_httpc_reader reader;
     struct cm_dial *dial;
     struct cm_stream *stream;
-    struct cm_timer timer; /* while dialing, the dial's own deadline counts, whose error says more */
-    cm_usec deadline;      /* of the monotonic clock */
+    struct cm_timer
+        timer;        /* while dialing, the dial's own deadline counts, whose error says more */
+    cm_usec deadline; /* of the monotonic clock */
     bool reused, got_bytes, posted, canceled;
     struct cm_err err;
     cm_httpc_fn fn;
@@ -288,8 +289,8 @@ static void dial(struct cm_httpc_call *c)
                                .tls = c->url.tls,
                                .alpn = c->url.tls ? "http/1.1" : NULL};
     cm_timer_stop(&c->timer);
-    c->dial = cm_dial_start(c->h->dialer, c->h->loop, &t, c->deadline - cm_monotonic_now(),
-                            on_dialed, c);
+    c->dial =
+        cm_dial_start(c->h->dialer, c->h->loop, &t, c->deadline - cm_monotonic_now(), on_dialed, c);
 }
 
 static void on_timeout(void *ctx)

@@ -194,7 +194,8 @@ enum cm_code cm_http_head_parse(struct cm_arena *a, struct cm_str text, struct c
     bool chunked = (p.flags & F_CHUNKED) != 0;
     if (p.http_minor == 0 && cm_http_header(ret, "transfer-encoding").ptr)
         return cm_err_set(err, CM_INVALID, "Transfer-Encoding is not allowed in HTTP/1.0");
-    /* The parser also says so of "gzip, chunked" and of two headers, which others read otherwise. */
+    /* The parser also says so of "gzip, chunked" and of two headers, which others read otherwise.
+     */
     if (codings > 1 ||
         (codings && !(chunked && cm_str_eq_nocase(cm_http_header(ret, "transfer-encoding"),
                                                   CM_STR("chunked")))))

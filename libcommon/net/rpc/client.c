@@ -14,10 +14,10 @@
 #include "net/rpc/client_impl.h"
 #include "obs/log.h"
 
-#define CONNECT_MAX  (30 * CM_SECOND)
+#define CONNECT_MAX (30 * CM_SECOND)
 /* A refusal may be over soon: an agent often starts before its build has been written down. */
 #define REFUSED_WAIT_MIN (200 * CM_MSEC)
-#define STABLE       (10 * CM_SECOND)
+#define STABLE           (10 * CM_SECOND)
 
 struct cm_rpc_client *rpc_client_ref(struct cm_rpc_client *c)
 {

@@ -115,7 +115,7 @@ static enum cm_code psk_new(bool server, struct cm_psk **ret, struct cm_err *err
         !SSL_CTX_set_max_proto_version(p->ctx, TLS1_3_VERSION) ||
         !SSL_CTX_set_ciphersuites(p->ctx, SUITE) || !SSL_CTX_set_num_tickets(p->ctx, 0) ||
         /* The macro of that name casts const away, which clang refuses. */
-        !SSL_CTX_ctrl(p->ctx, SSL_CTRL_SET_GROUPS_LIST, 0, (void *)(uintptr_t)"X25519:P-256"))
+        !SSL_CTX_ctrl(p->ctx, SSL_CTRL_SET_GROUPS_LIST, 0, (void *)(uintptr_t) "X25519:P-256"))
         return cm_err_set(err, CM_INTERNAL, "OpenSSL offers no TLS 1.3 with %s", SUITE);
     SSL_CTX_set_session_cache_mode(p->ctx, SSL_SESS_CACHE_OFF);
     if (server) {

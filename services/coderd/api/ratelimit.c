@@ -84,9 +84,8 @@ bool ratelimit_pass(struct api_req *r)
                          CM_STR("true"))) {
         if (r->who && subject_has_role(r->who, "owner"))
             return true;
-        api_reply_message(r, 428,
-                          "X-Coder-Bypass-Ratelimit may be sent by owners of the deployment only.",
-                          NULL);
+        api_reply_message(
+            r, 428, "X-Coder-Bypass-Ratelimit may be sent by owners of the deployment only.", NULL);
         return false;
     }
     cm_usec now = cm_time_now().us;

@@ -78,8 +78,8 @@ struct route_table {
 /* Of api/routes.c, which lists the files. */
 const struct route_table *const *route_tables(size_t *ret_n);
 
-/* All rows as text, one a line, for tests and people: method, path, who, rule, kind, body, separated
- * by spaces ("-": none). False when writing fails. */
+/* All rows as text, one a line, for tests and people: method, path, who, rule, kind, body,
+ * separated by spaces ("-": none). False when writing fails. */
 CM_MUST_USE bool routes_print(int fd);
 
 struct router;

@@ -18,7 +18,8 @@ struct values {
 };
 
 static const struct cm_opt opts[] = {
-    {CM_OPT_STR, offsetof(struct values, name), "name", 'n', "=", "dev", "A name.", .yaml = "who.name"},
+    {CM_OPT_STR, offsetof(struct values, name), "name", 'n', "=", "dev", "A name.",
+     .yaml = "who.name"},
     {CM_OPT_CHOICE, offsetof(struct values, wait), "wait", .env = "CODER_SSH_WAIT", .def = "auto",
      .help = "Wait.", .choices = "yes|no|auto"},
     {CM_OPT_STR, offsetof(struct values, token), "token", .env = "=", .help = "A secret.",
@@ -26,7 +27,8 @@ static const struct cm_opt opts[] = {
     {CM_OPT_BOOL, offsetof(struct values, yes), "yes", 'y', .help = "Bypass prompts."},
     {CM_OPT_BOOL, offsetof(struct values, all), "all", 'a', "=", "false", "All of them.",
      .yaml = "who.all"},
-    {CM_OPT_INT, offsetof(struct values, count), "count", 'c', "=", "3", "How many.", .yaml = "count"},
+    {CM_OPT_INT, offsetof(struct values, count), "count", 'c', "=", "3", "How many.",
+     .yaml = "count"},
     {CM_OPT_DURATION, offsetof(struct values, timeout), "timeout", 't', "=", "1m30s", "How long.",
      .yaml = "timeout"},
     {CM_OPT_LIST, offsetof(struct values, items), "item", 'i', "CODER_ITEMS", "x,y", "Some items.",
