@@ -186,10 +186,10 @@ static void print_refusal(const struct cli *cli, const struct cm_sdk_refusal *r,
     for (size_t i = 0; i < r->n_validations; i++)
         fprintf(stderr, "\t%.*s: %.*s\n", CM_STR_ARG(r->validations[i].field),
                 CM_STR_ARG(r->validations[i].detail));
-    if (*r->helper)
-        fprintf(stderr, "Suggestion: %s\n", r->helper);
     if (*r->detail && (cli->g.verbose || !*r->helper))
         fprintf(stderr, "%s\n", r->detail);
+    if (*r->helper)
+        fprintf(stderr, "Suggestion: %s\n", r->helper);
 }
 
 void cli_print_error(struct cli *cli, const struct cm_err *err)
@@ -204,4 +204,11 @@ void cli_print_error(struct cli *cli, const struct cm_err *err)
         print_refusal(cli, r, err);
     else
         fprintf(stderr, "error: %s\n", err->text);
+    if (cli->hint && !(r && *r->helper))
+        fprintf(stderr, "Suggestion: %s\n", cli->hint);
+    else if (!r && cli->sdk && strstr(err->text, cm_sdk_url(cli->sdk)))
+        fprintf(stderr,
+                "Suggestion: Check that %s is the address of your deployment and that it runs; "
+                "'coder login <url>' takes another address.\n",
+                cm_sdk_url(cli->sdk));
 }

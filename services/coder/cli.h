@@ -49,6 +49,7 @@ struct cli {
     bool warned_version;
     const char *server_version; /* as its answers say; NULL before the first, or when it is no such
                                    server */
+    const char *hint;           /* what to do about the error, for the line after it; may be NULL */
     int exit_status;            /* for commands that end with somebody else's status */
 };
 

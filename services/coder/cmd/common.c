@@ -87,8 +87,10 @@ enum cm_code find_workspace(struct cli *cli, const char *name, struct api_worksp
                           "/api/v2/users/%s/workspace/%s", cm_sdk_part(cli->arena, owner),
                           cm_sdk_part(cli->arena, rest));
     }
+    if (code == CM_NOT_FOUND)
+        cli->hint = "'coder list' shows your workspaces, 'coder list -a' all that you may see.";
     if (code != CM_OK)
-        return cm_err_wrap(err, "get workspace");
+        return cm_err_wrap(err, "get workspace \"%s\"", name);
     if (!(*ret)->latest_build || !(*ret)->latest_build->job)
         return cm_err_set(err, CM_PROTOCOL, "the server's answer has a workspace without a build");
     return CM_OK;
@@ -97,11 +99,12 @@ enum cm_code find_workspace(struct cli *cli, const char *name, struct api_worksp
 enum cm_code find_template(struct cli *cli, const struct api_organization *org, const char *name,
                            struct api_template **ret, struct cm_err *err)
 {
-    if (cm_sdk_get(cli->sdk, cli->arena, &api_template_msg, ret, err,
-                   "/api/v2/organizations/%s/templates/%s", cm_uuid_text(org->id).s,
-                   cm_sdk_part(cli->arena, cm_str(name))) != CM_OK)
-        return cm_err_wrap(err, "get template by name");
-    return CM_OK;
+    enum cm_code code = cm_sdk_get(cli->sdk, cli->arena, &api_template_msg, ret, err,
+                                   "/api/v2/organizations/%s/templates/%s", cm_uuid_text(org->id).s,
+                                   cm_sdk_part(cli->arena, cm_str(name)));
+    if (code == CM_NOT_FOUND)
+        cli->hint = "'coder templates list' shows the templates.";
+    return code == CM_OK ? CM_OK : cm_err_wrap(err, "get template by name \"%s\"", name);
 }
 
 enum cm_code build_params(struct cli *cli, struct cm_uuid build,

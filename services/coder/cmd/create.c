@@ -6,7 +6,8 @@ struct create_opts {
     bool no_wait;
 };
 
-#define O(member) offsetof(struct create_opts, member)
+#define NAME_MAX_LEN 32
+#define O(member)    offsetof(struct create_opts, member)
 
 static const struct cm_opt opts[] = {
     {CM_OPT_STR, O(tmpl), "template", 't', "CODER_TEMPLATE_NAME",
@@ -33,6 +34,20 @@ static const struct cm_opt opts[] = {
          "Return immediately after creating the workspace. The build will run in the background."},
 };
 
+/* Before any question is asked; the server decides. */
+static bool is_name(struct cm_str s)
+{
+    bool dash = true;
+    for (size_t i = 0; i < s.len; i++) {
+        char c = s.ptr[i];
+        bool sign = (c >= '0' && c <= '9') || (c >= 'a' && c <= 'z') || (c >= 'A' && c <= 'Z');
+        if (!sign && (c != '-' || dash))
+            return false;
+        dash = !sign;
+    }
+    return !dash && s.len <= NAME_MAX_LEN;
+}
+
 static enum cm_code get_name(struct cli *cli, const char **ret_owner, const char **ret_name,
                              struct cm_err *err)
 {
@@ -50,13 +65,20 @@ static enum cm_code get_name(struct cli *cli, const char **ret_owner, const char
     }
     if (!name.len || !owner.len || cm_str_find(name, '/') >= 0)
         return cm_err_set(err, CM_INVALID, "invalid workspace name: \"%s\"", text);
+    if (!is_name(name))
+        return cm_err_set(err, CM_INVALID,
+                          "invalid workspace name: \"%s\": use up to %d letters, digits and single "
+                          "dashes between them",
+                          text, NAME_MAX_LEN);
     *ret_owner = cm_arena_cstr(cli->arena, owner);
     *ret_name = cm_arena_cstr(cli->arena, name);
     enum cm_code code = cm_sdk_get(cli->sdk, cli->arena, &api_workspace_msg, &taken, err,
                                    "/api/v2/users/%s/workspace/%s", cm_sdk_part(cli->arena, owner),
                                    cm_sdk_part(cli->arena, name));
     if (code == CM_OK)
-        return cm_err_set(err, CM_CONFLICT, "a workspace already exists named \"%s\"", *ret_name);
+        return cm_err_set(err, CM_CONFLICT,
+                          "a workspace already exists named \"%s\": choose another name",
+                          *ret_name);
     return code == CM_NOT_FOUND ? CM_OK : cm_err_wrap(err, "check workspace name");
 }
 
@@ -84,7 +106,9 @@ static enum cm_code choose_template(struct cli *cli, const struct create_opts *o
             }
         }
         if (!count)
-            return cm_err_set(err, CM_NOT_FOUND, "template not found: \"%s\"", o->tmpl);
+            return cm_err_set(
+                err, CM_NOT_FOUND,
+                "template not found: \"%s\"; 'coder templates list' shows the templates", o->tmpl);
         if (count > 1)
             return cm_err_set(
                 err, CM_INVALID,

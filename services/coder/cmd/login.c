@@ -120,13 +120,23 @@ static enum cm_code make_first_user(struct cli *cli, struct cm_sdk *sdk, struct 
     return CM_OK;
 }
 
+static const char *env_or_empty(const char *name)
+{
+    const char *value = cm_conf_getenv(name);
+    return value ? value : "";
+}
+
 /* Tries $BROWSER and the usual openers; nothing depends on it. */
 static bool open_browser(struct cli *cli, const char *url)
 {
     const char *browser = cm_conf_getenv("BROWSER");
     const char *const openers[] = {browser && *browser ? browser : "xdg-open", "sensible-browser"};
 
-    if (cli->g.no_open)
+    bool screen =
+        (browser && *browser) || *env_or_empty("DISPLAY") || *env_or_empty("WAYLAND_DISPLAY");
+
+    /* Without a screen an opener would start a browser in this terminal, or fail after all. */
+    if (cli->g.no_open || !screen)
         return false;
     for (size_t i = 0; i < CM_COUNT_OF(openers); i++) {
         const char *const argv[] = {openers[i], url, NULL};
@@ -220,7 +230,10 @@ static enum cm_code run(struct cli *cli, struct cm_err *err)
     if (!url)
         url = *cli->g.url ? cli->g.url : cli_config_read(cli, "url");
     if (!*url)
-        return cm_err_set(err, CM_INVALID, "no url argument provided");
+        return cm_err_set(
+            err, CM_INVALID,
+            "no url argument provided: run 'coder login <url>' with the address of your "
+            "deployment");
     if (cli_session_new(cli, with_scheme(cli, url), NULL, &cli->sdk, err) != CM_OK ||
         get_token(cli, cli->sdk, o, &token, err) != CM_OK)
         return err->code;

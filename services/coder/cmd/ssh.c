@@ -146,6 +146,7 @@ static enum cm_code run_client(struct cli *cli, struct remote_link *link, const 
     const char *sock = *o->identity_agent ? o->identity_agent : cm_conf_getenv("SSH_AUTH_SOCK");
     struct ssh_run run = {.command = command_line(cli), .env = o->env};
     struct cm_loop *loop = cm_sdk_loop(cli->sdk);
+    sigset_t winch;
     int fd[2];
 
     if (o->forward_agent && sock && *sock)
@@ -159,6 +160,10 @@ static enum cm_code run_client(struct cli *cli, struct remote_link *link, const 
     struct cm_splice *splice = cm_splice_new(cm_sock_stream_new(loop, fd[0], NULL, false),
                                              remote_link_open(link, CM_KIND_SSH, ""), NULL, NULL);
     (void)splice; /* frees itself when either side ends */
+    /* Before there are threads: the one that would not block it takes the signal and drops it. */
+    sigemptyset(&winch);
+    sigaddset(&winch, SIGWINCH);
+    pthread_sigmask(SIG_BLOCK, &winch, NULL);
     if (cm_loop_thread_start(loop, "session", err) != CM_OK) {
         close(fd[1]);
         return err->code;
@@ -188,9 +193,6 @@ static enum cm_code run(struct cli *cli, struct cm_err *err)
         return err->code;
     enum cm_code code = o->stdio ? run_stdio(cli, link, err) : run_client(cli, link, o, err);
     remote_link_free(link);
-    /* Lets the goodbye go out. */
-    cm_loop_turn(cm_sdk_loop(cli->sdk), 0);
-    cm_loop_turn(cm_sdk_loop(cli->sdk), 0);
     return code;
 }
 

@@ -174,8 +174,10 @@ static enum cm_code find_key(struct cli *cli, const char *what, struct api_api_k
         return CM_OK;
     cm_str_split(cm_str(what), '-', &id);
     if (cm_sdk_get(cli->sdk, cli->arena, &api_api_key_msg, ret, err, "/api/v2/users/me/keys/%s",
-                   cm_sdk_part(cli->arena, id)) != CM_OK)
+                   cm_sdk_part(cli->arena, id)) != CM_OK) {
+        cli->hint = "'coder tokens list' shows your tokens.";
         return cm_err_wrap(err, "fetch api key by name or id");
+    }
     return CM_OK;
 }
 

@@ -38,6 +38,7 @@ struct client {
     struct ssh_callbacks_struct callbacks;
     struct ssh_channel_callbacks_struct channel_callbacks;
     bool exited, closed; /* the remote end has said so */
+    bool unheard;        /* whoever read our output is gone */
 };
 
 static enum cm_code failed(struct client *c, const char *what, struct cm_err *err)
@@ -273,8 +274,10 @@ static enum cm_code converse(struct client *c, struct cm_err *err)
     for (;;) {
         struct pollfd fds[3 + FORWARD_MAX];
         size_t n = 0;
-        if (!pass_output(c))
+        if (!pass_output(c)) {
+            c->unheard = true;
             return CM_OK;
+        }
         /* libssh keeps a channel open whose close arrived while output was still buffered, so its
          * state alone would keep us here for ever. Output is drained by now. */
         bool eof = ssh_channel_is_eof(c->channel);
@@ -297,9 +300,9 @@ static enum cm_code converse(struct client *c, struct cm_err *err)
         /* Reading from a channel handles packets only until its output has ended; exit status and
          * close come after. */
         if (fds[0].revents && ssh_event_dopoll(c->event, 0) == SSH_ERROR) {
-            bool heard = pass_output(c);
-            return !heard || c->exited || c->closed ? CM_OK
-                                                    : failed(c, "SSH with the workspace", err);
+            c->unheard = !pass_output(c);
+            return c->unheard || c->exited || c->closed ? CM_OK
+                                                        : failed(c, "SSH with the workspace", err);
         }
         if (fds[2].revents)
             on_winch(c);
@@ -333,8 +336,12 @@ enum cm_code ssh_client_run(int fd, const struct ssh_run *run, int *ret_status, 
         code = converse(&c, err);
         restore(&c);
     }
-    int status = c.channel ? ssh_channel_get_exit_status(c.channel) : -1;
+    /* The exit status and a polite end are waited for, and the remote end has neither while it is
+     * busy sending what nobody reads. */
+    int status = c.channel && !c.unheard ? ssh_channel_get_exit_status(c.channel) : -1;
     *ret_status = status < 0 ? 255 : status;
+    if (c.unheard)
+        cm_ignore(shutdown(ssh_get_fd(c.session), SHUT_RDWR) != 0, "it has ended by itself");
     for (size_t i = 0; i < FORWARD_MAX; i++)
         close_forward(&c.forwards[i]);
     if (c.channel)

@@ -69,7 +69,9 @@ static enum cm_code start_stopped(struct cli *cli, const struct remote_name *nam
     struct api_workspace_build *build = NULL;
 
     if (!wish->autostart)
-        return cm_err_set(err, CM_PRECONDITION, "workspace must be started; autostart is disabled");
+        return cm_err_set(err, CM_PRECONDITION,
+                          "workspace must be started; autostart is disabled: run 'coder start %s'",
+                          name->workspace);
     fprintf(stderr, "Workspace was stopped, starting workspace to allow connecting to \"%s\"...\n",
             name->workspace);
     enum cm_code code = run_build(cli, *ws, &order, &build, err);

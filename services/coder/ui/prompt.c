@@ -7,6 +7,7 @@
 
 #define ANSWER_MAX ((size_t)64 << 10)
 #define TRIES_MAX  100
+#define CTRL_C     '\003'
 
 bool ui_interactive(const struct cli *cli)
 {
@@ -14,7 +15,7 @@ bool ui_interactive(const struct cli *cli)
 }
 
 /* Reads a line byte by byte: what follows belongs to the next question. */
-static enum cm_code read_line(struct cm_buf *line, struct cm_err *err)
+static enum cm_code read_line(bool terminal, struct cm_buf *line, struct cm_err *err)
 {
     char c;
 
@@ -28,6 +29,8 @@ static enum cm_code read_line(struct cm_buf *line, struct cm_err *err)
             return cm_err_set(err, CM_END, "EOF");
         if (n == 0 || c == '\n')
             break;
+        if (terminal && c == CTRL_C)
+            return cm_err_set(err, CM_CANCELED, "%s", "");
         cm_buf_char(line, c);
     }
     if (line->len && line->ptr[line->len - 1] == '\r') {
@@ -40,20 +43,23 @@ static enum cm_code read_line(struct cm_buf *line, struct cm_err *err)
 static enum cm_code read_answer(const struct cli *cli, bool secret, struct cm_buf *line,
                                 struct cm_err *err)
 {
-    struct termios saved, silent;
-    bool hide = secret && cli->stdin_tty && tcgetattr(0, &saved) == 0;
+    struct termios saved, asking;
+    bool terminal = cli->stdin_tty && tcgetattr(0, &saved) == 0;
 
     line->wipe = secret;
-    if (hide) {
-        silent = saved;
-        silent.c_lflag &= ~(tcflag_t)ECHO;
-        tcsetattr(0, TCSAFLUSH, &silent);
+    if (terminal) {
+        /* Ctrl-C ends the line instead of this process, which has to leave the terminal as it was.
+         */
+        asking = saved;
+        asking.c_lflag &= ~(tcflag_t)(ISIG | (secret ? ECHO : 0));
+        asking.c_cc[VEOL] = CTRL_C;
+        tcsetattr(0, secret ? TCSAFLUSH : TCSADRAIN, &asking);
     }
-    enum cm_code code = read_line(line, err);
-    if (hide) {
-        tcsetattr(0, TCSAFLUSH, &saved);
+    enum cm_code code = read_line(terminal, line, err);
+    if (terminal)
+        tcsetattr(0, secret ? TCSAFLUSH : TCSADRAIN, &saved);
+    if (terminal && secret && code == CM_OK)
         fputc('\n', stderr);
-    }
     return code;
 }
 
@@ -68,6 +74,9 @@ enum cm_code ui_ask(struct cli *cli, const struct ui_question *q, const char **r
             fprintf(stderr, "(%s) ", q->def);
         if (read_answer(cli, q->secret, &line, err) != CM_OK) {
             fputc('\n', stderr);
+            if (err->code == CM_END)
+                cm_err_set(err, CM_END, "EOF: \"%s\" needs an answer, and the input has none",
+                           q->text);
             return err->code;
         }
         const char *answer =

@@ -19,8 +19,14 @@ async function run() {
   text.textContent = 'Paste this token into your terminal, then close this page. It is shown only once.';
   token.hidden = copy.hidden = false;
   copy.addEventListener('click', async () => {
-    await navigator.clipboard.writeText(body.key);
-    copy.textContent = 'Copied';
+    try {
+      await navigator.clipboard.writeText(body.key);
+      copy.textContent = 'Copied';
+    } catch {
+      // Browsers give the clipboard to pages over HTTPS only.
+      getSelection().selectAllChildren(token);
+      copy.textContent = 'Selected: press Ctrl+C';
+    }
   });
 }
 
