@@ -1,0 +1,202 @@
+"""The command as people use it: signing in, templates, workspaces, tokens, users; and what it says to careless ones."""
+import json
+import os
+import re
+
+from cluster import PASSWORD, eventually
+from people import refused, run, starter_workspace, terminal
+
+
+def _a_template_and_a_workspace(c, admin):
+    starter_workspace(c, admin)
+
+
+def signing_in_at_a_terminal(c, admin):
+    token = c.login("admin@example.com").token
+    anew = {"CODER_CONFIG_DIR": c.sub("config-terminal"), "CODER_SESSION_TOKEN": None, "CODER_URL": None}
+    t = terminal(c, "login", c.url, env=anew)
+    assert f"{c.url}/cli-auth" in t.expect(r"Paste your token here: ")
+    t.type("not-a-token\r")
+    t.expect(r"not a valid token!\r\n> Paste your token here: ")
+    t.type(token + "\r")
+    shown = t.expect(r"Welcome to Coder, admin!")
+    assert token not in shown, "a token is not echoed"
+    assert t.wait() == 0
+    for name in ("url", "session"):
+        assert os.stat(os.path.join(anew["CODER_CONFIG_DIR"], name)).st_mode & 0o777 == 0o600
+    env = {k: v or "" for k, v in anew.items()}
+    assert c.coder("login", "token", env=env).stdout.strip() == token
+    assert "authenticated as admin" in c.coder("whoami", env=env).stdout
+    c.coder("logout", "-y", env=env)
+    refused(c, "whoami", says="Try logging in using", client=None, env=env)
+    assert c.client(token).request("GET", "/api/v2/users/me").status == 401, "the token ends with the session"
+
+
+def giving_up_at_a_question_leaves_the_terminal_as_it_was(c, admin):
+    t = terminal(c, "login", c.url, env={"CODER_SESSION_TOKEN": None})
+    t.expect(r"Paste your token here: ")
+    eventually(lambda: not t.echoes(), 10, "a hidden question")
+    t.type("\x03")
+    assert t.wait() == 1
+    assert t.echoes()
+    t = terminal(c, "stop", "dev", client=admin)
+    t.expect(r"\(yes/no\)")
+    t.type("no\r")
+    assert t.wait() == 1
+
+
+def signing_in_with_a_token(c, admin):
+    env = {"CODER_CONFIG_DIR": c.sub("config-token"), "CODER_SESSION_TOKEN": "", "CODER_URL": ""}
+    given = admin.post("/api/v2/users/me/keys/tokens", {"token_name": "login"})["key"]
+    assert "Welcome to Coder, admin!" in c.coder("login", c.url, "--token", given, env=env).stdout
+    kept = c.coder("login", "token", env=env).stdout.strip()
+    assert kept != given, "a key of its own"
+    c.coder("login", c.url, "--token", given, "--use-token-as-session", env=env)
+    assert c.coder("login", "token", env=env).stdout.strip() == given
+    refused(c, "login", c.url, "--token", "wrong", says="signed out or your session has expired", client=None, env=env)
+
+
+def who_am_i(c, admin):
+    [me] = json.loads(c.coder("whoami", "-o", "json", client=admin).stdout)
+    assert me["url"] == c.url and me["username"] == "admin" and me["user_id"] == admin.user["id"]
+    assert me["organization_ids"] == admin.user["organization_ids"] and me["roles"]["*"] == ["owner"]
+
+
+def versions(c, admin):
+    first = c.coder("version").stdout.splitlines()[0]
+    assert re.fullmatch(r"Coder v2\.30\.\d+\S*", first), first
+    assert json.loads(c.coder("version", "-o", "json").stdout)["version"] == first.split()[1]
+
+
+def templates_and_workspaces_in_lists(c, admin):
+    assert "local" in c.coder("templates", "list", client=admin).stdout
+    [ws] = json.loads(c.coder("list", "-o", "json", client=admin).stdout)
+    assert ws["name"] == "dev" and ws["template_name"] == "local" and ws["latest_build"]["status"] == "running"
+    assert re.search(r"^  admin/dev +local +Started ", c.coder("list", client=admin).stdout, re.M)
+    eventually(lambda: "[ready]" in c.coder("show", "dev", client=admin).stdout, 30, "a ready agent in show")
+    nobody = c.coder("list", "--search", "owner:me name:nosuch", client=admin)
+    assert nobody.stdout == "", nobody
+
+
+def the_parameter_reaches_the_workspace(c, admin):
+    assert c.coder("ssh", "dev", "--wait=yes", "--", "cat", "greeting", client=admin).stdout == "good morning\n"
+
+
+def answering_questions_makes_a_workspace(c, admin):
+    t = terminal(c, "create", "asked", "-t", "local", client=admin)
+    t.expect(r"Enter a value: \(hello\)")
+    t.type("good evening\r")
+    t.expect(r"Confirm create\? \(yes/no\)", 60)
+    t.type("yes\r")
+    assert t.wait(60) == 0, t.seen
+    assert c.coder("ssh", "asked", "--wait=yes", "--", "cat", "greeting", client=admin).stdout == "good evening\n"
+    c.coder("delete", "asked", "-y", client=admin)
+
+
+def logs_of_a_build_and_its_scripts(c, admin):
+    assert "Apply complete!" in c.coder("logs", "dev", client=admin).stdout
+    t = terminal(c, "logs", "dev", "-f", client=admin)
+    t.expect(r"Startup Script\] good morning")
+    t.type("\x03")
+    t.wait()
+
+
+def stopping_starting_and_deleting(c, admin):
+    status = lambda: json.loads(c.coder("list", "-o", "json", client=admin).stdout)[0]["latest_build"]["status"]
+    assert "has been stopped" in c.coder("stop", "dev", "-y", client=admin).stdout
+    assert status() == "stopped"
+    refused(c, "ssh", "dev", "--disable-autostart", "--", "true", says="coder start dev", client=admin)
+    done = c.coder("ssh", "dev", "--wait=yes", "--", "cat", "greeting", client=admin)
+    assert done.stdout == "good morning\n" and "starting workspace" in done.stderr, done
+    assert "already running" in c.coder("start", "dev", "-y", client=admin).stdout
+    assert "has been restarted" in c.coder("restart", "dev", "-y", client=admin).stdout
+    assert "up-to-date" in c.coder("update", "dev", client=admin).stdout
+    c.coder("create", "gone", "-t", "local", "--use-parameter-defaults", "-y", client=admin)
+    assert "has been deleted" in c.coder("delete", "gone", "-y", client=admin).stdout
+    refused(c, "show", "gone", says=["\"gone\"", "coder list"], client=admin)
+
+
+def the_state_of_a_workspace(c, admin):
+    state = json.loads(c.coder("state", "pull", "dev", client=admin).stdout)
+    assert state["version"] == 4 and any(r["type"] == "coder_agent" for r in state["resources"])
+
+
+def pinging(c, admin):
+    out = c.coder("ping", "dev", "-n", "2", client=admin).stdout
+    assert out.count("pong from main") == 2, out
+
+
+def tokens(c, admin):
+    key = c.coder("tokens", "create", "-n", "ci", "--lifetime", "1h", client=admin).stdout.strip()
+    assert re.fullmatch(r"\w{10}-\w{22}", key), key
+    assert c.client(key).get("/api/v2/users/me")["username"] == "admin"
+    names = lambda: [t["token_name"] for t in json.loads(c.coder("tokens", "list", "-o", "json", client=admin).stdout)]
+    assert "ci" in names()
+    c.coder("tokens", "remove", "ci", client=admin)
+    assert "ci" not in names()
+    env = {"CODER_SESSION_TOKEN": key}
+    refused(c, "list", says=["session has expired", "coder login"], client=admin, env=env)
+    refused(c, "tokens", "remove", "nosuch", says="coder tokens list", client=admin)
+    refused(c, "tokens", "create", "--lifetime", "soon", says="use a form such as", client=admin)
+
+
+def users(c, admin):
+    add = ("users", "create", "--username", "bob", "--email", "bob@example.com", "--password")
+    refused(c, *add, "short", says="password", client=admin)
+    made = c.coder(*add, PASSWORD, client=admin)
+    assert f"coder login {c.url}" in made.stdout + made.stderr, made
+    refused(c, *add, PASSWORD, says="already exists", client=admin)
+    listed = json.loads(c.coder("users", "list", "-o", "json", client=admin).stdout)
+    assert sorted(u["username"] for u in listed) == ["admin", "bob"]
+    bob = c.login("bob@example.com")
+    refused(c, "show", "admin/dev", says="not found", client=bob)
+    assert c.coder("list", client=bob).stdout == ""
+
+
+def careless_mistakes_get_an_answer(c, admin):
+    os.makedirs(os.path.join(c.dir, "empty"), exist_ok=True)
+    for args, says in (
+            (["nosuch"], 'unrecognized subcommand "nosuch"'),
+            (["list", "--nosuch"], "unknown flag: --nosuch"),
+            (["whoami", "-o", "yaml"], "should be one of [text|json|table]"),
+            (["list", "--search", "nosuch:x"], "not a search key"),
+            (["create", "dev", "-t", "local", "-y"], "already exists named \"dev\": choose another name"),
+            (["create", "two words", "-t", "local", "-y"], "invalid workspace name: \"two words\": use"),
+            (["create", "x", "-t", "nosuch", "-y"], "template not found: \"nosuch\"; 'coder templates list'"),
+            (["create", "x", "-t", "local", "--parameter", "greetin=x", "-y"], "Did you mean: greeting"),
+            (["create", "x", "-t", "local", "--parameter", "greeting", "-y"], "name=value"),
+            (["create", "x", "-t", "local"], "needs an answer"),
+            (["ssh"], "wanted at least 1 args"),
+            (["ssh", "nosuch"], ["\"me/nosuch\"", "coder list"]),
+            (["ssh", "dev.nosuch"], "available agents:\n  coder ssh main.dev.admin"),
+            (["stop", "nosuch", "-y"], "coder list"),
+            (["logs", "nosuch"], "coder list"),
+            (["state", "pull", "nosuch"], "coder list"),
+            (["port-forward", "dev"], "no port-forwards requested"),
+            (["port-forward", "dev", "--tcp", "80,"], "with ports from 1 to 65535"),
+            (["templates", "init", "--id", "nosuch"], "The starters are: local"),
+            (["templates", "init", "--id", "local"], "exists already: choose another folder"),
+            (["templates", "push", "x", "-d", "nosuch", "-y"], "nosuch: No such file or directory"),
+            (["templates", "push", "x", "-d", "empty", "-y"], "it has no .tf file"),
+            (["templates", "delete", "nosuch", "-y"], "coder templates list"),
+            (["templates", "delete", "local", "-y"], "All workspaces must be deleted"),
+            (["login"], None)):
+        if says:
+            refused(c, *args, says=says, client=admin)
+    refused(c, "login", says="coder login <url>", client=None,
+            env={"CODER_URL": "", "CODER_SESSION_TOKEN": "", "CODER_CONFIG_DIR": c.sub("config-none")})
+    down = refused(c, "list", says=["Connection refused", "Check that http://127.0.0.1:1 is the address"], client=admin,
+                   env={"CODER_URL": "http://127.0.0.1:1"})
+    assert admin.token not in down
+
+
+def templates_end_when_nothing_uses_them(c, admin):
+    c.coder("templates", "push", "spare", "-d", "local", "-y", client=admin)
+    assert "Deleted template" in c.coder("templates", "delete", "spare", "-y", client=admin).stdout
+    assert "spare" not in c.coder("templates", "list", client=admin).stdout
+
+
+run(_a_template_and_a_workspace, signing_in_at_a_terminal, giving_up_at_a_question_leaves_the_terminal_as_it_was,
+    signing_in_with_a_token, who_am_i, versions, templates_and_workspaces_in_lists, the_parameter_reaches_the_workspace,
+    answering_questions_makes_a_workspace, logs_of_a_build_and_its_scripts, the_state_of_a_workspace, pinging, tokens, users,
+    careless_mistakes_get_an_answer, templates_end_when_nothing_uses_them, stopping_starting_and_deleting)

@@ -1,0 +1,146 @@
+"""Working in a workspace: a shell at a terminal, commands in scripts, and OpenSSH by the file that config-ssh writes."""
+import os
+import signal
+import subprocess
+import time
+import urllib.request
+
+from cluster import STRETCH, eventually, free_port
+from people import run, ssh, starter_workspace, terminal
+
+PROMPT = r"[#$] "
+RUNS = 50
+SECONDS_AT_MOST = 15  # of one short command: far more than it takes, far less than a hang
+
+
+def _a_workspace(c, admin):
+    starter_workspace(c, admin)
+    c.coder("ssh", "dev", "--wait=yes", "--", "true", client=admin)
+
+
+def command(c, admin, *args, data=b""):
+    env = {**c.env, **c.coder_env(admin)}
+    return subprocess.run([c.path("coder"), "ssh", "dev", "--", *args], env=env, input=data, capture_output=True,
+                          timeout=SECONDS_AT_MOST * STRETCH, check=False)
+
+
+def a_shell_at_a_terminal(c, admin):
+    t = terminal(c, "ssh", "dev", client=admin, rows=24, columns=80)
+    t.expect(PROMPT)
+    t.type("stty size\r")
+    t.expect(r"\r24 80\r")
+    for rows in (30, 31, 32):
+        # The window follows; the shell is asked until it has heard.
+        t.resize(rows, 132)
+
+        def asked():
+            t.type("stty size\r")
+            return f"{rows} 132" in t.expect(r"[\r\n]\d+ \d+\r", 5)
+        eventually(asked, 10, "the new size")
+    t.type("sleep 1000\r")
+    t.expect(r"sleep 1000\r\n")
+    began = time.monotonic()
+    # The shell may not have started it yet, so a Ctrl-C may come before it.
+    eventually(lambda: t.type("\x03") or t.type("echo a$((40+2))b\r") or t.expect(r"a42b", 2), 20, "an answer after Ctrl-C")
+    assert time.monotonic() - began < 30 * STRETCH
+    t.type("yes flood\r")
+    t.expect(r"flood\r\nflood\r\nflood")
+    t.type("\x03")
+    t.expect(r"\^C", 20)
+    t.type("echo $CODER_WORKSPACE_NAME; exit 7\r")
+    t.expect(r"[\r\n]dev\r")
+    assert t.wait() == 7
+
+
+def a_command_gets_a_terminal_when_asked(c, admin):
+    t = terminal(c, "ssh", "-t", "dev", "tty; exit 5", client=admin)
+    t.expect(r"/dev/pts/\d+")
+    assert t.wait() == 5
+    t = terminal(c, "ssh", "dev", "tty; exit 6", client=admin)
+    t.expect(r"not a tty")
+    assert t.wait() == 6
+
+
+def commands_in_a_loop_never_hang(c, admin):
+    for i in range(RUNS):
+        data = b"line %d\n" % i * 100
+        done = command(c, admin, f"cat; echo problem >&2; exit {i % 7}", data=data)
+        assert (done.stdout, done.stderr, done.returncode) == (data, b"problem\n", i % 7), (i, done)
+
+
+def pipes_of_any_size_and_end(c, admin):
+    big = bytes(range(256)) * 16000
+    assert command(c, admin, "cat", data=big).stdout == big
+    assert command(c, admin, "head -c 5", data=big).stdout == big[:5]
+    assert command(c, admin, "sleep 1000 >/dev/null 2>&1 & echo started").stdout == b"started\n"
+    assert command(c, admin, "nosuchcommand").returncode == 127
+    # A reader that goes away ends the command, as with any program in a pipe.
+    env = {**c.env, **c.coder_env(admin)}
+    line = subprocess.run(["sh", "-c", '"$0" ssh dev -- yes | head -n 1', c.path("coder")], env=env, capture_output=True,
+                          timeout=SECONDS_AT_MOST * STRETCH, check=False, stdin=subprocess.DEVNULL)
+    assert line.stdout == b"y\n", line
+
+
+def openssh_works_with_the_file_of_config_ssh(c, admin):
+    # The file names the configuration folder, which has to have the session.
+    c.coder("login", c.url, "--token", admin.token, "--use-token-as-session", client=admin,
+            env={"CODER_SESSION_TOKEN": ""})
+    path = os.path.join(c.env["HOME"], ".ssh/config")
+    os.makedirs(os.path.dirname(path), exist_ok=True)
+    with open(path, "w", encoding="utf-8") as f:
+        f.write("Host mine\n\tPort 2200\n")
+    assert "+Host coder.*" in c.coder("config-ssh", "--dry-run", client=admin).stdout
+    for _ in range(2):
+        c.coder("config-ssh", "-y", client=admin)
+    with open(path, encoding="utf-8") as f:
+        text = f.read()
+    assert text.startswith("Host mine\n\tPort 2200\n") and text.count("START-CODER") == 1, text
+    for host in ("coder.dev", "dev.coder"):
+        done = ssh(c, host, "cat; exit 9", input=b"in")
+        assert (done.stdout, done.returncode) == (b"in", 9), done
+
+
+def _a_file(c, name):
+    path = os.path.join(c.dir, name)
+    with open(path, "wb") as f:
+        f.write(os.urandom(2 << 20))
+    return path
+
+
+def files_by_scp_and_sftp(c, admin):
+    with open(_a_file(c, "sent"), "rb") as f:
+        data = f.read()
+    assert ssh(c, "sent", "coder.dev:there", program="scp").returncode == 0
+    assert ssh(c, "coder.dev:there", "back", program="scp").returncode == 0
+    done = ssh(c, "-b", "-", "coder.dev", program="sftp", input=b"put sent second\nget second back2\n")
+    assert done.returncode == 0, done
+    for name in ("back", "back2"):
+        with open(os.path.join(c.dir, name), "rb") as f:
+            assert f.read() == data
+
+
+def _fetches(c, argv, port, env):
+    def answer():
+        with urllib.request.urlopen(f"http://127.0.0.1:{port}/api/v2/buildinfo", timeout=5) as r:
+            return r.status == 200
+    with open(os.path.join(c.dir, "forward.log"), "wb") as log:
+        p = subprocess.Popen(argv, env=env, stdin=subprocess.DEVNULL, stdout=log, stderr=log)
+    try:
+        eventually(answer, 30, "an answer through the forwarded port")
+    finally:
+        p.send_signal(signal.SIGINT)
+        p.wait(SECONDS_AT_MOST * STRETCH)
+
+
+def ports_are_forwarded(c, admin):
+    """Port-forward by the command, and -L of OpenSSH; the server's own port serves as one in the workspace."""
+    port = free_port()
+    _fetches(c, [c.path("coder"), "port-forward", "dev", "--tcp", f"{port}:{c.port}"], port,
+             {**c.env, **c.coder_env(admin)})
+    port = free_port()
+    _fetches(c, ["ssh", "-F", os.path.join(c.env["HOME"], ".ssh/config"), "-N", "-L", f"{port}:127.0.0.1:{c.port}",
+                 "coder.dev"], port, c.env)
+
+
+run(_a_workspace, a_shell_at_a_terminal, a_command_gets_a_terminal_when_asked, commands_in_a_loop_never_hang,
+    pipes_of_any_size_and_end, openssh_works_with_the_file_of_config_ssh, files_by_scp_and_sftp, ports_are_forwarded)
