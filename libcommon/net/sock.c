@@ -199,8 +199,8 @@ static void attach(struct sock *k, int fd, struct ssl_st *ssl, enum bufferevent_
     cm_assert(k->bev);
     if (ssl) {
         bufferevent_openssl_set_allow_dirty_shutdown(k->bev, 1);
-        /* libevent 2.1 goes on with the next piece of its buffer after a write that took only a part
-         * of one, and loses the rest: it must never see a partial write. */
+        /* libevent 2.1 goes on with the next piece of its buffer after a write that took only a
+         * part of one, and loses the rest: it must never see a partial write. */
         SSL_clear_mode(ssl, SSL_MODE_ENABLE_PARTIAL_WRITE);
     }
     bufferevent_set_max_single_read(k->bev, IO_CHUNK);

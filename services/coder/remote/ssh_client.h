@@ -11,7 +11,8 @@ struct ssh_run {
     const char *agent_socket; /* to forward; NULL: none */
 };
 
-/* SIGWINCH must be blocked in all threads of the process. Blocks until the remote end is done; the session's loop runs in a thread meanwhile. Takes fd.
- * *ret_status is the remote's exit status, 255 when it gave none. */
+/* SIGWINCH must be blocked in all threads of the process. Blocks until the remote end is done; the
+ * session's loop runs in a thread meanwhile. Takes fd. *ret_status is the remote's exit status, 255
+ * when it gave none. */
 CM_MUST_USE enum cm_code ssh_client_run(int fd, const struct ssh_run *run, int *ret_status,
                                         struct cm_err *err);
