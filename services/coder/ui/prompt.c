@@ -40,25 +40,30 @@ static enum cm_code read_line(bool terminal, struct cm_buf *line, struct cm_err 
     return cm_buf_check(line, "the answer", err);
 }
 
-static enum cm_code read_answer(const struct cli *cli, bool secret, struct cm_buf *line,
-                                struct cm_err *err)
+static enum cm_code put_question(const struct cli *cli, const struct ui_question *q,
+                                 struct cm_buf *line, struct cm_err *err)
 {
     struct termios saved, asking;
     bool terminal = cli->stdin_tty && tcgetattr(0, &saved) == 0;
 
-    line->wipe = secret;
+    line->wipe = q->secret;
     if (terminal) {
         /* Ctrl-C ends the line instead of this process, which has to leave the terminal as it was.
          */
         asking = saved;
-        asking.c_lflag &= ~(tcflag_t)(ISIG | (secret ? ECHO : 0));
+        asking.c_lflag &= ~(tcflag_t)(ISIG | (q->secret ? ECHO : 0));
         asking.c_cc[VEOL] = CTRL_C;
-        tcsetattr(0, secret ? TCSAFLUSH : TCSADRAIN, &asking);
+        tcsetattr(0, q->secret ? TCSAFLUSH : TCSADRAIN, &asking);
     }
+    /* After that, so that nothing of an early answer shows. */
+    fflush(stdout);
+    fprintf(stderr, "> %s ", q->text);
+    if (q->def && *q->def)
+        fprintf(stderr, "(%s) ", q->def);
     enum cm_code code = read_line(terminal, line, err);
     if (terminal)
-        tcsetattr(0, secret ? TCSAFLUSH : TCSADRAIN, &saved);
-    if (terminal && secret && code == CM_OK)
+        tcsetattr(0, q->secret ? TCSAFLUSH : TCSADRAIN, &saved);
+    if (terminal && q->secret && code == CM_OK)
         fputc('\n', stderr);
     return code;
 }
@@ -68,11 +73,7 @@ enum cm_code ui_ask(struct cli *cli, const struct ui_question *q, const char **r
 {
     for (int tries = 0; tries < TRIES_MAX; tries++) {
         CM_AUTOBUF struct cm_buf line = CM_BUF_INIT(ANSWER_MAX);
-        fflush(stdout);
-        fprintf(stderr, "> %s ", q->text);
-        if (q->def && *q->def)
-            fprintf(stderr, "(%s) ", q->def);
-        if (read_answer(cli, q->secret, &line, err) != CM_OK) {
+        if (put_question(cli, q, &line, err) != CM_OK) {
             fputc('\n', stderr);
             if (err->code == CM_END)
                 cm_err_set(err, CM_END, "EOF: \"%s\" needs an answer, and the input has none",
