@@ -190,13 +190,14 @@ def careless_mistakes_get_an_answer(c, admin):
     assert admin.token not in down
 
 
-def templates_end_when_nothing_uses_them(c, admin):
-    c.coder("templates", "push", "spare", "-d", "local", "-y", client=admin)
-    assert "Deleted template" in c.coder("templates", "delete", "spare", "-y", client=admin).stdout
-    assert "spare" not in c.coder("templates", "list", client=admin).stdout
+def _templates_end_when_nothing_uses_them(c, admin):
+    refused(c, "templates", "delete", "local", "-y", says="All workspaces must be deleted", client=admin)
+    c.coder("delete", "dev", "-y", client=admin)
+    assert "Deleted template" in c.coder("templates", "delete", "local", "-y", client=admin).stdout
+    assert "local" not in c.coder("templates", "list", client=admin).stdout
 
 
 run(_a_template_and_a_workspace, signing_in_at_a_terminal, giving_up_at_a_question_leaves_the_terminal_as_it_was,
     signing_in_with_a_token, who_am_i, versions, templates_and_workspaces_in_lists, the_parameter_reaches_the_workspace,
     answering_questions_makes_a_workspace, logs_of_a_build_and_its_scripts, the_state_of_a_workspace, pinging, tokens, users,
-    careless_mistakes_get_an_answer, templates_end_when_nothing_uses_them, stopping_starting_and_deleting)
+    careless_mistakes_get_an_answer, stopping_starting_and_deleting, _templates_end_when_nothing_uses_them)

@@ -142,5 +142,10 @@ def ports_are_forwarded(c, admin):
                  "coder.dev"], port, c.env)
 
 
+def _the_workspace_is_deleted(c, admin):
+    assert "has been deleted" in c.coder("delete", "dev", "-y", client=admin).stdout
+
+
 run(_a_workspace, a_shell_at_a_terminal, a_command_gets_a_terminal_when_asked, commands_in_a_loop_never_hang,
-    pipes_of_any_size_and_end, openssh_works_with_the_file_of_config_ssh, files_by_scp_and_sftp, ports_are_forwarded)
+    pipes_of_any_size_and_end, openssh_works_with_the_file_of_config_ssh, files_by_scp_and_sftp, ports_are_forwarded,
+    _the_workspace_is_deleted)

@@ -50,7 +50,10 @@ void tunnels_free(struct tunnels *t)
     void *value;
     while (cm_map_next(t->by_agent, &it, &key, &value)) {
         struct entry *e = value;
-        cm_tunnel_free(e->tunnel);
+        if (e->tunnel) { /* its end is not told any more */
+            cm_tunnel_free(e->tunnel);
+            unref(e);
+        }
         unref(e);
     }
     cm_map_free(t->by_agent);
