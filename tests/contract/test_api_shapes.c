@@ -23,6 +23,9 @@ static const struct {
     {"workspacesdk.WatchError", "code", "its enum is of plain numbers"},
     {"codersdk.CreateUserRequestWithOrgs", "organization_id", "older clients send it"},
     {"codersdk.CreateUserRequestWithOrgs", "disable_login", "older clients send it"},
+    {"codersdk.APIKey", "allow_list", "clients read and write \"type:id\""},
+    {"codersdk.APIKeyWithOwner", "allow_list", "clients read and write \"type:id\""},
+    {"codersdk.CreateTokenRequest", "allow_list", "\"type:id\", or the object"},
     {"codersdk.TemplateExample", "id", "it is a word, such as docker"},
     {"codersdk.TemplateBuildTimeStats", "", "the map's three keys are known"},
 };

@@ -47,15 +47,16 @@ static enum cm_code run_create(struct cli *cli, struct cm_err *err)
     req.scopes = CM_NEW_ARRAY(cli->arena, struct cm_str, o->scopes.n + 1);
     for (size_t i = 0; i < o->scopes.n; i++)
         req.scopes[req.n_scopes++] = cm_str(o->scopes.v[i]);
-    req.allow_list = CM_NEW_ARRAY(cli->arena, struct api_api_allow_list_target, o->allow.n + 1);
+    req.allow_list = CM_NEW_ARRAY(cli->arena, struct cm_str, o->allow.n + 1);
     for (size_t i = 0; i < o->allow.n; i++) {
-        struct cm_str type, id = cm_str_split(cm_str(o->allow.v[i]), ':', &type);
-        if (!id.ptr)
+        CM_AUTOBUF struct cm_buf json = CM_BUF_INIT(4096);
+        struct cm_str entry = cm_str(o->allow.v[i]);
+        cm_json_write_str(&json, entry);
+        if (cm_str_find(entry, ':') < 0 || json.failed)
             return cm_err_set(err, CM_INVALID,
                               "invalid allow-list entry \"%s\": it must be <type>:<uuid>",
                               o->allow.v[i]);
-        req.allow_list[req.n_allow_list++] =
-            (struct api_api_allow_list_target){.type = type, .id = id};
+        req.allow_list[req.n_allow_list++] = cm_arena_str(cli->arena, cm_buf_view(&json));
     }
     if (cli_session(cli, err) != CM_OK)
         return err->code;
@@ -120,9 +121,7 @@ static enum cm_code run_list(struct cli *cli, struct cm_err *err)
         for (size_t k = 0; k < keys[i].n_scopes; k++)
             cm_buf_printf(&scopes, "%s%.*s", k ? "," : "", CM_STR_ARG(keys[i].scopes[k]));
         for (size_t k = 0; k < keys[i].n_allow_list; k++)
-            cm_buf_printf(&allow, "%s%.*s:%.*s", k ? "," : "",
-                          CM_STR_ARG(keys[i].allow_list[k].type),
-                          CM_STR_ARG(keys[i].allow_list[k].id));
+            cm_buf_printf(&allow, "%s%.*s", k ? "," : "", CM_STR_ARG(keys[i].allow_list[k]));
         ui_table_row(t);
         ui_table_cell(t, keys[i].id);
         ui_table_cell(t, keys[i].token_name);

@@ -14,8 +14,87 @@ static const char *const members[] = {
 #undef MEMBER_NAME
 };
 
+/* Where clients of the reference look for a value, whose types they insist on: its place in the
+ * configuration, its name and group among the options. Other options are at the top, named as here.
+ */
+static const struct place {
+    const char *member;
+    const char *in; /* object of the configuration, or NULL */
+    const char *key, *name;
+    const char *parent, *group; /* NULL: the row's */
+    bool list;                  /* written with commas here, a list there */
+} places[] = {
+    {"http_address", NULL, "http_address", "HTTP Address", "Networking", "HTTP", false},
+    {"tls_enable", "tls", "enable", "TLS Enable", "Networking", "TLS", false},
+    {"tls_address", "tls", "address", "TLS Address", "Networking", "TLS", false},
+    {"tls_cert_file", "tls", "cert_file", "TLS Certificate Files", "Networking", "TLS", true},
+    {"tls_key_file", "tls", "key_file", "TLS Key Files", "Networking", "TLS", true},
+    {"tls_min_version", "tls", "min_version", "TLS Minimum Version", "Networking", "TLS", false},
+    {"access_url", NULL, "access_url", "Access URL", NULL, "Networking", false},
+    {"wildcard_access_url", NULL, "wildcard_access_url", "Wildcard Access URL", NULL, "Networking",
+     false},
+    {"proxy_trusted_origins", NULL, "proxy_trusted_origins", "Proxy Trusted Origins", NULL,
+     "Networking", true},
+    {"pg_connection_url", NULL, "pg_connection_url", "Postgres Connection URL", NULL, NULL, false},
+    {"cache_dir", NULL, "cache_directory", "Cache Directory", NULL, NULL, false},
+    {"session_duration", "session_lifetime", "default_duration", "Session Duration", "Networking",
+     "HTTP", false},
+    {"default_token_lifetime", "session_lifetime", "default_token_lifetime",
+     "Default Token Lifetime", NULL, NULL, false},
+    {"max_token_lifetime", "session_lifetime", "max_token_lifetime", "Max Token Lifetime",
+     "Networking", "HTTP", false},
+    {"max_admin_token_lifetime", "session_lifetime", "max_admin_token_lifetime",
+     "Maximum Admin Token Lifetime", "Networking", "HTTP", false},
+    {"disable_session_expiry_refresh", "session_lifetime", "disable_expiry_refresh",
+     "Disable Session Expiry Refresh", "Networking", "HTTP", false},
+    {"disable_password_auth", NULL, "disable_password_auth", "Disable Password Authentication",
+     "Networking", "HTTP", false},
+    {"secure_auth_cookie", "http_cookies", "secure_auth_cookie", "Secure Auth Cookie", NULL,
+     "Networking", false},
+    {"disable_rate_limits", "rate_limit", "disable_all", "Disable All Rate Limits", NULL, NULL,
+     false},
+    {"provisioner_daemon_psk", "provisioner", "daemon_psk",
+     "Provisioner Daemon Pre-shared Key (PSK)", NULL, "Provisioning", false},
+    {"job_hang_detector_interval", NULL, "job_hang_detector_interval", "Job Reaper Detect Interval",
+     NULL, NULL, false},
+    {"autobuild_poll_interval", NULL, "autobuild_poll_interval", "Autobuild Poll Interval", NULL,
+     NULL, false},
+    {"enable_terraform_debug_mode", NULL, "enable_terraform_debug_mode",
+     "Enable Terraform debug mode", "Introspection", "Logging", false},
+    {"ssh_hostname_prefix", "config_ssh", "DeploymentName", "SSH Host Prefix", NULL, "Client",
+     false},
+    {"workspace_hostname_suffix", NULL, "workspace_hostname_suffix", "Workspace Hostname Suffix",
+     NULL, "Client", false},
+    {"allow_workspace_renames", NULL, "allow_workspace_renames", "Allow Workspace Renames", NULL,
+     NULL, false},
+};
+
+static const struct place *place_of(const char *member)
+{
+    for (size_t i = 0; i < CM_COUNT_OF(places); i++) {
+        if (strcmp(places[i].member, member) == 0)
+            return &places[i];
+    }
+    return NULL;
+}
+
+static void list_json(struct cm_buf *b, struct cm_str text)
+{
+    const char *comma = "";
+    cm_buf_char(b, '[');
+    while (text.len) {
+        struct cm_str one;
+        text = cm_str_split(text, ',', &one);
+        cm_buf_cstr(b, comma);
+        cm_json_write_str(b, cm_str_trim(one));
+        comma = ",";
+    }
+    cm_buf_char(b, ']');
+}
+
 /* As JSON; a duration as Go has it, in nanoseconds; of a secret nothing. */
-static struct cm_str value_json(struct cm_arena *a, const struct cm_opt *o, const void *at)
+static struct cm_str value_json(struct cm_arena *a, const struct cm_opt *o,
+                                const struct place *place, const void *at)
 {
     CM_AUTOBUF struct cm_buf b = CM_BUF_INIT(VALUE_MAX);
     struct cm_str text;
@@ -23,7 +102,10 @@ static struct cm_str value_json(struct cm_arena *a, const struct cm_opt *o, cons
     case CM_OPT_STR:
     case CM_OPT_CHOICE:
         text = cm_str(*(const char *const *)at);
-        cm_json_write_str(&b, o->flags & CM_OPT_SECRET ? CM_STR("") : text);
+        if (place && place->list)
+            list_json(&b, text);
+        else
+            cm_json_write_str(&b, o->flags & CM_OPT_SECRET ? CM_STR("") : text);
         break;
     case CM_OPT_BOOL:
         cm_buf_cstr(&b, *(const bool *)at ? "true" : "false");
@@ -76,25 +158,87 @@ static void annotate(struct cm_arena *a, const struct cm_opt *o, struct api_serp
             (struct cm_pair){CM_STR("format_duration"), CM_STR("true")};
 }
 
+static struct api_serpent_group *make_group(struct cm_arena *a, const char *name,
+                                            struct api_serpent_group *parent)
+{
+    struct api_serpent_group *group = CM_NEW(a, struct api_serpent_group);
+    *group = (struct api_serpent_group){.name = cm_str(name), .parent = parent};
+    return group;
+}
+
+static struct api_serpent_group *group_of(struct cm_arena *a, const struct cm_opt *o,
+                                          const struct place *place)
+{
+    if (place && place->group)
+        return make_group(a, place->group,
+                          place->parent ? make_group(a, place->parent, NULL) : NULL);
+    return !place && o->group ? make_group(a, o->group, NULL) : NULL;
+}
+
 static void show_option(struct cm_arena *a, const struct coderd_options *opt,
-                        const struct cm_opt *o, struct api_serpent_option *out)
+                        const struct cm_opt *o, const struct place *place,
+                        struct api_serpent_option *out)
 {
     char env[CM_OPT_ENV_MAX];
-    struct api_serpent_group *group = CM_NEW(a, struct api_serpent_group);
-    group->name = cm_str(o->group);
     *out = (struct api_serpent_option){
-        .name = cm_str(o->flag),
+        .name = cm_str(place ? place->name : o->flag),
         .description = cm_str(o->help),
         .flag = cm_str(o->flag),
         .flag_shorthand = o->shorthand ? cm_arena_fmt(a, "%c", o->shorthand) : CM_STR_NONE,
         .env = cm_arena_str(a, cm_str(cm_opt_env(o, env))),
         .yaml = cm_str(o->yaml),
         .default_ = cm_str(o->def),
-        .value = value_json(a, o, (const char *)opt + o->offset),
-        .group = o->group ? group : NULL,
+        .value = value_json(a, o, place, (const char *)opt + o->offset),
+        .group = group_of(a, o, place),
         .hidden = (o->flags & CM_OPT_HIDDEN) != 0,
         .value_source = source_of(opt, o)};
     annotate(a, o, out);
+}
+
+static const char *object_of(size_t row)
+{
+    const struct place *place = place_of(members[row]);
+    return place ? place->in : NULL;
+}
+
+/* "key":value of a row. */
+static void write_value(struct cm_buf *b, size_t row, struct cm_str value)
+{
+    const struct place *place = place_of(members[row]);
+    cm_json_write_str(b, cm_str(place ? place->key : members[row]));
+    cm_buf_char(b, ':');
+    cm_buf_str(b, value);
+}
+
+/* The values by their places: what belongs into one object is written with the first of it. */
+static void write_values(struct cm_buf *b, const struct api_deployment_config *shown)
+{
+    bool written[CM_COUNT_OF(members)] = {false};
+    const char *comma = "{";
+    for (size_t i = 0; i < CM_COUNT_OF(members); i++) {
+        const char *object = object_of(i);
+        if (written[i])
+            continue;
+        cm_buf_cstr(b, comma);
+        comma = ",";
+        if (!object) {
+            write_value(b, i, shown->options[i].value);
+            continue;
+        }
+        const char *inner = "{";
+        cm_json_write_str(b, cm_str(object));
+        cm_buf_char(b, ':');
+        for (size_t k = i; k < CM_COUNT_OF(members); k++) {
+            if (!object_of(k) || strcmp(object_of(k), object) != 0)
+                continue;
+            cm_buf_cstr(b, inner);
+            inner = ",";
+            write_value(b, k, shown->options[k].value);
+            written[k] = true;
+        }
+        cm_buf_char(b, '}');
+    }
+    cm_buf_char(b, '}');
 }
 
 static enum cm_code config(struct api_req *r, struct cm_err *err)
@@ -107,14 +251,9 @@ static enum cm_code config(struct api_req *r, struct cm_err *err)
     struct api_deployment_config out = {
         .options = CM_NEW_ARRAY(r->arena, struct api_serpent_option, n), .n_options = n};
     CM_AUTOBUF struct cm_buf values = CM_BUF_INIT(CONFIG_MAX);
-    for (size_t i = 0; i < n; i++) {
-        show_option(r->arena, opt, &coderd_option_rows[i], &out.options[i]);
-        cm_buf_cstr(&values, i ? "," : "{");
-        cm_json_write_str(&values, cm_str(members[i]));
-        cm_buf_char(&values, ':');
-        cm_buf_str(&values, out.options[i].value);
-    }
-    cm_buf_char(&values, '}');
+    for (size_t i = 0; i < n; i++)
+        show_option(r->arena, opt, &coderd_option_rows[i], place_of(members[i]), &out.options[i]);
+    write_values(&values, &out);
     if (cm_buf_check(&values, "the configuration", err) != CM_OK)
         return err->code;
     out.config = cm_buf_view(&values);

@@ -3,6 +3,7 @@
 
 #include "api/audit_log.h"
 #include "api/build_show.h"
+#include "api/external_auth.h"
 #include "api/targets.h"
 #include "api/template_load.h"
 #include "app.h"
@@ -277,6 +278,14 @@ static enum cm_code authcheck(struct api_req *r, struct cm_err *err)
     return api_reply(r, 200, &api_authorization_response_msg, &out);
 }
 
+/* No provider can be set up, so nobody has linked one. */
+static enum cm_code external_auth(struct api_req *r, struct cm_err *err)
+{
+    (void)err;
+    const struct api_list_user_external_auth_response none = {0};
+    return api_reply(r, 200, &api_list_user_external_auth_response_msg, &none);
+}
+
 /* Browsers tell what their content policy kept from being loaded. */
 static enum cm_code csp_report(struct api_req *r, struct cm_err *err)
 {
@@ -309,6 +318,8 @@ static const struct route rows[] = {
     {CM_HTTP_PUT, "/api/v2/appearance", AUTH_SESSION, RBAC(deployment_config, update), ROUTE_CALL,
      appearance_put, &api_update_appearance_config_msg, "Set name, logo and banners", LIMIT_API, 0,
      false},
+    {CM_HTTP_GET, "/api/v2/external-auth", AUTH_SESSION, RBAC_PUBLIC, ROUTE_CALL, external_auth,
+     NULL, "Providers of other accounts, and the caller's links", LIMIT_API, 0, false},
     {CM_HTTP_POST, "/api/v2/authcheck", AUTH_SESSION, RBAC_SELF, ROUTE_CALL, authcheck,
      &api_authorization_request_msg, "What may I do?", LIMIT_API, 0, false},
     {CM_HTTP_POST, "/api/v2/csp/reports", AUTH_NONE, RBAC_PUBLIC, ROUTE_LOOP, csp_report, NULL,

@@ -52,7 +52,7 @@ static void reply_error(struct api_req *r, const struct cm_err *err)
         api_reply_message(r, status, INTERNAL_TEXT, err->text);
         return;
     }
-    api_reply_message(r, status, err->text, NULL);
+    api_reply_message(r, status, err->text, r->detail);
 }
 
 static void run_handler(struct worker *w, struct api_req *r)

@@ -29,18 +29,19 @@ static enum cm_code param_user(struct api_req *r, struct store_user **ret, struc
 
 /* ---- showing ---- */
 
-static struct api_api_allow_list_target *show_allow_list(struct cm_arena *a, struct cm_str json,
-                                                         size_t *ret_n)
+/* The inventory has objects here, yet what clients read and write is text: "type:id". */
+static struct cm_str *show_allow_list(struct cm_arena *a, struct cm_str json, size_t *ret_n)
 {
     const struct cm_json *list = NULL;
     cm_ignore(cm_json_parse(a, json, NULL, &list, NULL) != CM_OK,
               "our own JSON; broken shows as empty");
     size_t n = cm_json_count(list);
-    struct api_api_allow_list_target *out = CM_NEW_ARRAY(a, struct api_api_allow_list_target, n);
+    struct cm_str *out = CM_NEW_ARRAY(a, struct cm_str, n);
     for (size_t i = 0; i < n; i++) {
         const struct cm_json *one = cm_json_at(list, i);
-        out[i].type = cm_json_str(cm_json_get(one, "type"));
-        out[i].id = cm_json_str(cm_json_get(one, "id"));
+        out[i] = cm_str(cm_arena_printf(a, "%.*s:%.*s",
+                                        CM_STR_ARG(cm_json_str(cm_json_get(one, "type"))),
+                                        CM_STR_ARG(cm_json_str(cm_json_get(one, "id")))));
     }
     *ret_n = n;
     return out;
@@ -166,12 +167,22 @@ static void read_scopes(struct api_req *r, const struct api_create_token_request
     spec->n_scopes = n;
 }
 
-static bool target_ok(const struct api_api_allow_list_target *t)
+/* One target of a request, as "type:id" or {"type", "id"}. */
+static bool read_target(struct cm_arena *a, struct cm_str json,
+                        struct api_api_allow_list_target *ret)
 {
+    const struct cm_json *one = NULL;
     enum rbac_resource resource;
     struct cm_uuid id;
-    return rbac_resource_parse(t->type, &resource) &&
-           (cm_str_eq_c(t->id, "*") || cm_uuid_parse(t->id, &id));
+    if (cm_json_parse(a, json, NULL, &one, NULL) != CM_OK)
+        return false;
+    struct cm_str text = cm_json_str(one);
+    *ret = (struct api_api_allow_list_target){.type = cm_json_str(cm_json_get(one, "type")),
+                                              .id = cm_json_str(cm_json_get(one, "id"))};
+    if (text.len)
+        ret->id = cm_str_split(text, ':', &ret->type);
+    return rbac_resource_parse(ret->type, &resource) &&
+           (cm_str_eq_c(ret->id, "*") || cm_uuid_parse(ret->id, &id));
 }
 
 static void read_allow_list(struct api_req *r, const struct api_create_token_request *q,
@@ -182,17 +193,21 @@ static void read_allow_list(struct api_req *r, const struct api_create_token_req
         spec->allow_list = r->who->allow_list;
         return;
     }
+    struct api_api_allow_list_target *targets =
+        CM_NEW_ARRAY(r->arena, struct api_api_allow_list_target, q->n_allow_list);
     for (size_t i = 0; i < q->n_allow_list; i++) {
-        if (!target_ok(&q->allow_list[i]))
-            cm_violations_add(&r->violations, r->arena, CM_STR("allow_list"),
-                              "each entry must name a resource type or *, and a UUID or *");
+        if (!read_target(r->arena, q->allow_list[i], &targets[i]))
+            cm_violations_add(
+                &r->violations, r->arena, CM_STR("allow_list"),
+                "each entry must be \"type:id\" with a resource type or *, and a UUID "
+                "or *");
     }
     if (r->who->allow_list.len)
         cm_violations_add(
             &r->violations, r->arena, CM_STR("allow_list"),
             "the token of this request has a list of its own, which the new one gets");
     struct cm_buf text = CM_BUF_INIT((size_t)64 << 10);
-    cm_json_encode_list(&text, &api_api_allow_list_target_msg, q->allow_list, q->n_allow_list);
+    cm_json_encode_list(&text, &api_api_allow_list_target_msg, targets, q->n_allow_list);
     spec->allow_list = cm_arena_str(r->arena, cm_buf_view(&text));
     cm_buf_done(&text);
 }

@@ -19,7 +19,7 @@ static enum cm_code param_org(struct api_req *r, struct store_organization **ret
 static enum cm_code param_member(struct api_req *r, struct store_organization **ret_org,
                                  struct store_user **ret_user, struct cm_err *err)
 {
-    if (target_org(r, 0, ret_org, err) != CM_OK || target_user(r, 1, ret_user, err) != CM_OK)
+    if (target_org(r, 0, ret_org, err) != CM_OK || target_any_user(r, 1, ret_user, err) != CM_OK)
         return err->code;
     const struct rbac_object o =
         object_org(RBAC_organization_member, (*ret_org)->id, (*ret_user)->id);

@@ -48,7 +48,8 @@ struct api_req {
     struct cm_str token; /* as carried; never logged */
     struct cm_violations violations;
     bool token_in_cookie;
-    bool authorized; /* may() has said yes to the route's rule */
+    bool authorized;    /* may() has said yes to the route's rule */
+    const char *detail; /* beside the text of the error that the handler returns; NULL: none */
     struct cm_uuid request_id;
     char client_ip[48];
     struct api_reply reply;

@@ -173,7 +173,7 @@ static enum cm_code member_put_roles(struct api_req *r, struct cm_err *err)
     struct store_organization *org = NULL;
     struct store_user *u = NULL;
     struct store_member *m = NULL;
-    if (target_org(r, 0, &org, err) != CM_OK || target_user(r, 1, &u, err) != CM_OK)
+    if (target_org(r, 0, &org, err) != CM_OK || target_any_user(r, 1, &u, err) != CM_OK)
         return err->code;
     const struct rbac_object member = object_org(RBAC_organization_member, org->id, u->id);
     const struct rbac_object any_role = {.resource = RBAC_assign_org_role, .org_id = org->id};

@@ -1,5 +1,6 @@
 /* Matching by number of segments, then literally. Empty segments collapse (//api//v2 is /api/v2), a
- * trailing slash does not: it makes another path. */
+ * trailing slash is part of the path where a row has it, and nothing otherwise: clients of the
+ * members of an organization send one. */
 #include "api/route.h"
 
 #define SEGMENTS_MAX 16
@@ -177,14 +178,9 @@ static void consider(const struct pattern *p, enum cm_http_method method, const 
     }
 }
 
-void router_match(const struct router *r, enum cm_http_method method, struct cm_str path,
-                  struct route_match *ret)
+static void match(const struct router *r, enum cm_http_method method, struct cm_str path,
+                  const struct cm_str *segs, size_t n, struct route_match *ret)
 {
-    *ret = (struct route_match){0};
-    struct cm_str segs[SEGMENTS_MAX];
-    size_t n = segments(path, segs);
-    if (n == SIZE_MAX)
-        return;
     int best = -1;
     for (size_t i = 0; i < r->n_by_count[n]; i++)
         consider(r->by_count[n][i], method, segs, n, path, &best, ret);
@@ -194,4 +190,17 @@ void router_match(const struct router *r, enum cm_http_method method, struct cm_
                 consider(r->by_count[c][i], method, segs, n, path, &best, ret);
         }
     }
+}
+
+void router_match(const struct router *r, enum cm_http_method method, struct cm_str path,
+                  struct route_match *ret)
+{
+    *ret = (struct route_match){0};
+    struct cm_str segs[SEGMENTS_MAX];
+    size_t n = segments(path, segs);
+    if (n == SIZE_MAX)
+        return;
+    match(r, method, path, segs, n, ret);
+    if (!ret->route && !ret->other_method && n > 1 && !segs[n - 1].len)
+        match(r, method, path, segs, n - 1, ret);
 }

@@ -189,6 +189,17 @@ const struct cm_time *search_time(struct api_req *r, const struct search *s, con
     return NULL;
 }
 
+void search_check_enum(struct api_req *r, const struct search_term *t, const struct cm_enum *en)
+{
+    int ignored;
+    for (size_t i = 0; i < t->n; i++) {
+        if (!cm_enum_parse(en, t->values[i], &ignored))
+            cm_violations_add(&r->violations, r->arena, cm_str(t->key),
+                              "\"%.*s\" is not among them",
+                              (int)CM_MIN(t->values[i].len, (size_t)64), t->values[i].ptr);
+    }
+}
+
 const struct cm_uuid *search_org(struct api_req *r, const struct search *s, const char *key)
 {
     static const struct cm_uuid nowhere = {{0xff}};

@@ -31,5 +31,7 @@ const bool *search_bool(struct api_req *r, const struct search *s, const char *k
 const int64_t *search_int(struct api_req *r, const struct search *s, const char *key);
 const struct cm_uuid *search_uuid(struct api_req *r, const struct search *s, const char *key);
 const struct cm_time *search_time(struct api_req *r, const struct search *s, const char *key);
+/* A violation for each value that is none of the enum. */
+void search_check_enum(struct api_req *r, const struct search_term *t, const struct cm_enum *en);
 /* An organization by name or id; one that there is not finds nothing. */
 const struct cm_uuid *search_org(struct api_req *r, const struct search *s, const char *key);

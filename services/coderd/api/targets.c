@@ -32,7 +32,8 @@ static struct store_user *user_of_session(struct api_req *r)
     return u;
 }
 
-enum cm_code target_user(struct api_req *r, size_t i, struct store_user **ret, struct cm_err *err)
+enum cm_code target_any_user(struct api_req *r, size_t i, struct store_user **ret,
+                             struct cm_err *err)
 {
     struct cm_str text = r->params[i];
     struct cm_uuid id;
@@ -46,6 +47,21 @@ enum cm_code target_user(struct api_req *r, size_t i, struct store_user **ret, s
     else
         code = store_user_by_username(r->db, r->arena, text, ret, err);
     return code == CM_NOT_FOUND ? api_not_found(err) : code;
+}
+
+enum cm_code target_user(struct api_req *r, size_t i, struct store_user **ret, struct cm_err *err)
+{
+    enum cm_code code = target_any_user(r, i, ret, err);
+    if (code == CM_OK) {
+        struct rbac_object o = object_user((*ret)->id);
+        if ((r->who && cm_uuid_eq(r->who->user_id, (*ret)->id)) || api_may(r, RBAC_do_read, &o))
+            return CM_OK;
+    } else if (code != CM_NOT_FOUND) {
+        return code;
+    }
+    r->detail = cm_arena_printf(r->arena, "queried user=\"%.*s\"",
+                                (int)CM_MIN(r->params[i].len, (size_t)64), r->params[i].ptr);
+    return cm_err_set(err, CM_INVALID, "\"user\" must be an existing uuid or username.");
 }
 
 enum cm_code target_org(struct api_req *r, size_t i, struct store_organization **ret,

@@ -8,10 +8,14 @@
 #include "store/organizations.h"
 #include "store/users.h"
 
-/* params[i] as a user. CM_NOT_FOUND when there is none; whether the caller may see it is the
- * handler's to ask. */
+/* params[i] as a user whom the caller may see. CM_INVALID when there is none, with the words by
+ * which clients know that a user is gone. */
 CM_MUST_USE enum cm_code target_user(struct api_req *r, size_t i, struct store_user **ret,
                                      struct cm_err *err);
+/* The same for a path to something that may be seen where its user may not. CM_NOT_FOUND when there
+ * is no such user; what the caller may see is the handler's to ask. */
+CM_MUST_USE enum cm_code target_any_user(struct api_req *r, size_t i, struct store_user **ret,
+                                         struct cm_err *err);
 CM_MUST_USE enum cm_code target_org(struct api_req *r, size_t i, struct store_organization **ret,
                                     struct cm_err *err);
 

@@ -136,7 +136,7 @@ static enum cm_code acl_available(struct api_req *r, struct cm_err *err)
                                .source = g[i].source,
                                .organization_name = g[i].organization_name,
                                .organization_display_name = g[i].organization_display_name};
-    return api_reply_list(r, 200, &api_acl_available_msg, &out, 1);
+    return api_reply(r, 200, &api_acl_available_msg, &out);
 }
 
 #define T "/api/v2/templates/{template}"

@@ -67,10 +67,14 @@ static const char *const search_keys[] = {"search",           "name",
                                           "created_before",   "github_com_user_id",
                                           "login_type",       NULL};
 
-static void read_lists(const struct search *s, struct store_users_page_args *f)
+static void read_lists(struct api_req *r, const struct search *s, struct store_users_page_args *f)
 {
     const struct search_term *status = search_get(s, "status"), *role = search_get(s, "role"),
                              *login = search_get(s, "login_type");
+    if (status)
+        search_check_enum(r, status, &api_user_status_enum);
+    if (login)
+        search_check_enum(r, login, &api_login_type_enum);
     f->statuses = status ? status->values : NULL;
     f->n_statuses = status ? status->n : 0;
     f->roles = role ? role->values : NULL;
@@ -105,7 +109,7 @@ static enum cm_code user_list(struct api_req *r, struct cm_err *err)
     struct search s;
     struct store_users_page_args f = {0};
     search_parse(r, api_query(r, "q"), search_keys, "search", &s);
-    read_lists(&s, &f);
+    read_lists(r, &s, &f);
     f.search = search_text(&s, "search");
     f.name = search_text(&s, "name");
     f.is_service_account = search_bool(r, &s, "service_account");

@@ -141,7 +141,7 @@ static enum cm_code create_for(struct api_req *r, const struct store_user *owner
 static enum cm_code workspace_create(struct api_req *r, struct cm_err *err)
 {
     struct store_user *owner = NULL;
-    if (target_user(r, 0, &owner, err) != CM_OK)
+    if (target_any_user(r, 0, &owner, err) != CM_OK)
         return err->code;
     return create_for(r, owner, err);
 }
@@ -150,7 +150,7 @@ static enum cm_code workspace_create_in_org(struct api_req *r, struct cm_err *er
 {
     struct store_organization *org = NULL;
     struct store_user *owner = NULL;
-    if (target_org(r, 0, &org, err) != CM_OK || target_user(r, 1, &owner, err) != CM_OK)
+    if (target_org(r, 0, &org, err) != CM_OK || target_any_user(r, 1, &owner, err) != CM_OK)
         return err->code;
     return create_for(r, owner, err);
 }

@@ -7,7 +7,10 @@
 #include "api/workspace_load.h"
 #include "app.h"
 #include "options.h"
+#include "store/groups.h"
+#include "store/organizations.h"
 #include "store/schedule.h"
+#include "store/users.h"
 #include "store/workspace_list.h"
 
 static enum cm_code reply_one(struct api_req *r, int status, const struct store_workspace *w,
@@ -31,7 +34,7 @@ static enum cm_code workspace_get(struct api_req *r, struct cm_err *err)
 static enum cm_code by_name(struct api_req *r, struct store_workspace **ret, struct cm_err *err)
 {
     struct store_user *u = NULL;
-    if (target_user(r, 0, &u, err) != CM_OK)
+    if (target_any_user(r, 0, &u, err) != CM_OK)
         return err->code;
     enum cm_code code = store_workspace_by_name(r->db, r->arena, u->id, r->params[1], ret, err);
     if (code == CM_NOT_FOUND && cm_str_eq_c(api_query(r, "include_deleted"), "true"))
@@ -101,6 +104,54 @@ static const struct cm_uuid *parse_id(struct api_req *r, const char *key, struct
     return NULL;
 }
 
+/* A user by name, "me" or id. Whom the caller may not see is as unknown as whom there is not. */
+static struct cm_str parse_user(struct api_req *r, const char *key, struct cm_str v)
+{
+    struct store_user *u = NULL;
+    struct cm_err ignored;
+    struct cm_uuid id;
+    enum cm_code code = CM_OK;
+    if (cm_str_eq_c(v, "me"))
+        return cm_arena_str(r->arena, cm_str(cm_uuid_text(r->who->user_id).s));
+    code = cm_uuid_parse(v, &id) ? store_user_by_id(r->db, r->arena, id, &u, &ignored)
+                                 : store_user_by_username(r->db, r->arena, v, &u, &ignored);
+    struct rbac_object o = code == CM_OK ? object_user(u->id) : (struct rbac_object){0};
+    if (code == CM_OK && api_may(r, RBAC_do_read, &o))
+        return cm_arena_str(r->arena, cm_str(cm_uuid_text(u->id).s));
+    cm_violations_add(&r->violations, r->arena, cm_str(key), "must be a user whom you may see");
+    return CM_STR_NONE;
+}
+
+/* A group by id, or by name, of the default organization unless it says organization/name. */
+static struct cm_str parse_group(struct api_req *r, const char *key, struct cm_str v)
+{
+    struct store_organization *org = NULL;
+    struct store_group *g = NULL;
+    size_t n = 0;
+    struct cm_err ignored;
+    struct cm_uuid id;
+    struct cm_str org_name, name = cm_str_split(v, '/', &org_name);
+    enum cm_code code = CM_OK;
+    if (cm_uuid_parse(v, &id)) {
+        code = store_groups(r->db, r->arena, NULL, NULL, &id, 1, CM_STR_NONE, &g, &n, &ignored);
+    } else {
+        code = name.ptr ? store_organization_by_name(r->db, r->arena, org_name, &org, &ignored)
+                        : store_organization_default(r->db, r->arena, &org, &ignored);
+        if (code == CM_OK)
+            code = store_groups(r->db, r->arena, &org->id, NULL, NULL, 0, name.ptr ? name : v, &g,
+                                &n, &ignored);
+    }
+    struct rbac_object o = {.resource = RBAC_group};
+    if (code == CM_OK && n) {
+        o.id = g[0].id;
+        o.org_id = g[0].organization_id;
+        if (api_may(r, RBAC_do_read, &o))
+            return cm_arena_str(r->arena, cm_str(cm_uuid_text(g[0].id).s));
+    }
+    cm_violations_add(&r->violations, r->arena, cm_str(key), "must be a group that you may see");
+    return CM_STR_NONE;
+}
+
 static void read_filter_key(struct api_req *r, const struct search_term *t,
                             struct store_workspace_filter *f)
 {
@@ -123,6 +174,7 @@ static void read_filter_key(struct api_req *r, const struct search_term *t,
         f->ids = parse_id(r, key, v);
         f->n_ids = f->ids ? 1 : 0;
     } else if (strcmp(key, "status") == 0) {
+        search_check_enum(r, t, &api_workspace_status_enum);
         f->statuses = t->values;
         f->n_statuses = t->n;
     } else if (strcmp(key, "has-agent") == 0) {
@@ -134,6 +186,10 @@ static void read_filter_key(struct api_req *r, const struct search_term *t,
         f->outdated = parse_bool(r, key, v);
     } else if (strcmp(key, "shared") == 0) {
         f->shared = parse_bool(r, key, v);
+    } else if (strcmp(key, "shared_with_user") == 0) {
+        f->shared_with_user = parse_user(r, key, v);
+    } else if (strcmp(key, "shared_with_group") == 0) {
+        f->shared_with_group = parse_group(r, key, v);
     } else if (strcmp(key, "healthy") == 0) {
         f->healthy = parse_bool(r, key, v);
     } else if (strcmp(key, "has_external_agent") == 0) {
@@ -182,6 +238,8 @@ static enum cm_code workspace_list(struct api_req *r, struct cm_err *err)
                                        "has_external_agent",
                                        "organization",
                                        "shared",
+                                       "shared_with_user",
+                                       "shared_with_group",
                                        "healthy",
                                        "param",
                                        NULL};

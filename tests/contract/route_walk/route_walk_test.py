@@ -4,7 +4,7 @@
   no session                             -> 401
   no session of this deployment          -> 401
   a body that is no JSON                 -> 400
-  a user whom the rule does not allow    -> 403 or 404, or a list without anything of others
+  a user whom the rule does not allow    -> 403 or 404, 400 where the path is another user's, or a list without anything of others
 
 and proves of itself that it would notice: each of the last is asked again of a coderd whose authorisation is switched
 off for the request (see switchable_authorize.c), which must then not be refused. And a handler that forgets to ask is
@@ -240,6 +240,8 @@ class Walk:
     def refused(self, row, got):
         """Is that how somebody without the right is answered?"""
         status, body = got
+        if status == 400 and b"must be an existing uuid or username" in body:
+            return True  # a user whom one may not see is one that there is not
         if status in (403, 404, OTHER_REFUSAL.get(f"{row['method']} {row['path']}")):
             return True
         listed = f"{row['method']} {row['path']}" in LISTS and status == 200

@@ -1,5 +1,6 @@
 #!/usr/bin/python3
 """The deployment as a whole: who sees its options, figures, health and audit log; what everybody may know."""
+import datetime
 import json
 
 from cluster import PASSWORD, Cluster
@@ -22,6 +23,7 @@ def for_everybody(c, bea):
     assert answers(200, bea, "GET /applications/host") == {"host": "*.apps.example.com:8443"}
     assert answers(200, bea, "GET /experiments") == []
     assert answers(200, bea, "GET /experiments/available") == {"safe": []}
+    assert answers(200, bea, "GET /external-auth") == {"providers": [], "links": []}
 
 
 def paths(c, admin):
@@ -30,7 +32,9 @@ def paths(c, admin):
     for path in ("/api/", "/api/v2", "/api/v2/"):
         assert "message" in anyone.get(path), path
     assert anyone.request("GET", "//api//v2//buildinfo").status == 200
-    for path in ("/api/v2/buildinfo/", "/api/v2/nosuch", "/api/v2/../buildinfo"):
+    assert anyone.request("GET", "/api/v2/buildinfo/").status == 200
+    assert admin.request("PUT", "/api/v2/users/me/").status == 405
+    for path in ("/api/v2/nosuch", "/api/v2/nosuch/", "/api/v2/buildinfo//x", "/api/v2/../buildinfo"):
         got = admin.request("GET", path)
         assert got.status == 404 and got.json()["message"] == "Route not found.", (path, got)
     for method in ("HEAD", "OPTIONS", "PUT"):
@@ -48,12 +52,23 @@ def for_administrators(c, admin, bea):
     shown = answers(200, admin, "GET /deployment/config")
     options = {o["flag"]: o for o in shown["options"]}
     assert shown["config"]["access_url"] == c.url, shown
-    assert shown["config"]["session_duration"] == 24 * 3600 * 10**9, shown
+    assert shown["config"]["session_lifetime"]["default_duration"] == 24 * 3600 * 10**9, shown
+    assert shown["config"]["proxy_trusted_origins"] == [] and shown["config"]["tls"]["cert_file"] == [], shown
+    assert options["tls-enable"]["name"] == "TLS Enable", options["tls-enable"]
+    assert options["tls-enable"]["group"] == {"name": "TLS", "parent": {"name": "Networking"}}, options["tls-enable"]
     secret = options["provisioner-daemon-psk"]
     assert secret["value"] == "" and secret["annotations"]["secret"] == "true" and secret["value_source"] == "env"
     assert options["postgres-url"]["value"] == "" and options["db-workers"]["value_source"] == "default", options
     assert options["access-url"]["env"] == "CODER_ACCESS_URL" and options["access-url"]["value"] == c.url, options
     assert c.pg.dir not in json.dumps(shown) and "a-secret-of-the-provisioners" not in json.dumps(shown)
+
+    answers(403, bea, "GET /insights/daus?tz_offset=0")
+    answers(400, admin, "GET /insights/daus?tz_offset=99", field="tz_offset")
+    daus = answers(200, admin, "GET /insights/daus?tz_offset=-2")
+    today = datetime.datetime.now(datetime.timezone(datetime.timedelta(hours=-2))).date()
+    days = [(today - datetime.timedelta(days=n)).isoformat() for n in range(60, -1, -1)]
+    assert [e["date"] for e in daus["entries"]] in (days, days[1:] + [(today + datetime.timedelta(days=1)).isoformat()])
+    assert all(e["amount"] == 0 for e in daus["entries"]) and daus["tz_hour_offset"] == -2, daus
 
     stats = answers(200, admin, "GET /deployment/stats")
     assert stats["workspaces"]["running"] == 0 and stats["workspaces"]["connection_latency_ms"]["P50"] == -1, stats

@@ -12,11 +12,11 @@ def session_keys(c, admin, bea):
     assert len(key) == 33 and key[10] == "-", key
     shown = answers(200, c.client(key), f"GET /users/me/keys/{key[:10]}")
     assert shown["login_type"] == "password" and shown["scopes"] == ["coder:all"] and shown["scope"] == "all", shown
-    assert shown["allow_list"] == [{"type": "*", "id": "*"}], shown
+    assert shown["allow_list"] == ["*:*"], shown
     assert shown["lifetime_seconds"] == 7 * 24 * 3600, shown
     # Owners make them for others; nobody else does.
     answers(200, c.client(answers(201, admin, "POST /users/bea/keys")["key"]), "GET /users/bea")
-    answers(404, bea, "POST /users/admin/keys")
+    answers(400, bea, "POST /users/admin/keys")
 
 
 def how_a_key_is_carried(c, bea):
@@ -78,7 +78,7 @@ def tokens(c, admin, bea):
     assert len(everybody) == 3, everybody
     cy = c.add_user("cy")
     assert answers(200, cy, "GET /users/me/keys/tokens?include_all=true") == []
-    answers(404, cy, "GET /users/bea/keys/tokens")
+    answers(400, cy, "GET /users/bea/keys/tokens")
     answers(404, cy, f"GET /users/me/keys/{first['id']}")
     answers(404, cy, f"DELETE /users/me/keys/{first['id']}")
 
@@ -122,18 +122,22 @@ def allow_lists(c, bea):
         return c.client(answers(201, bea, "POST /users/me/keys/tokens", {"allow_list": allow})["key"])
     answers(400, bea, "POST /users/me/keys/tokens", {"allow_list": [{"type": "ship", "id": "*"}]}, field="allow_list")
     answers(400, bea, "POST /users/me/keys/tokens", {"allow_list": [{"type": "user", "id": "x"}]}, field="allow_list")
+    for entry in ("ship:*", "user:x", "user", ":", 7, None):
+        answers(400, bea, "POST /users/me/keys/tokens", {"allow_list": [entry]}, field="allow_list")
     me = bea.user["id"]
+    # Clients send text, as they get it; the objects of the inventory are taken as well.
+    answers(200, token([f"user:{me}"]), "GET /users/me")
     answers(200, token([{"type": "user", "id": me}]), "GET /users/me")
     answers(200, token([{"type": "user", "id": "*"}]), "GET /users/me")
     other = token([{"type": "user", "id": "00000000-0000-4000-8000-000000000001"}])
     answers(404, other, "GET /users/me")
     # What it makes is as narrow as it is itself.
-    keys_only = token([{"type": "api_key", "id": "*"}])
+    keys_only = token(["api_key:*"])
     answers(403, keys_only, "POST /users/me/keys")
     child = answers(201, keys_only, "POST /users/me/keys/tokens", {"token_name": "child"})["key"]
     answers(404, c.client(child), "GET /users/me")
     shown = answers(200, bea, "GET /users/me/keys/tokens/child")
-    assert shown["allow_list"] == [{"type": "api_key", "id": "*"}], shown
+    assert shown["allow_list"] == ["api_key:*"], shown
 
 
 def signing_out(c, bea):

@@ -39,6 +39,8 @@ def members(c, admin, bea):
     answers(400, admin, "POST /organizations/lab/members/bea")
     answers(404, admin, "POST /organizations/lab/members/nosuch")
     assert names(answers(200, bea, "GET /organizations/lab/members")) == ["admin", "bea"]
+    # As unmodified clients write it.
+    assert names(answers(200, bea, "GET /organizations/lab/members/")) == ["admin", "bea"]
     one = answers(200, bea, "GET /organizations/lab/members/bea")
     assert one["email"] == "bea@example.com" and one["global_roles"] == [] and one["status"] == "active", one
     answers(404, admin, "GET /organizations/lab/members/cy")

@@ -51,6 +51,8 @@ def listed_and_found(c, admin):
     assert names(page["users"]) == ["bot"] and page["count"] == 2, page
     assert answers(200, admin, "GET /users?offset=99") == {"users": [], "count": 0}
     assert answers(200, admin, f"GET /users?after_id={NOBODY}")["users"] == []
+    answers(400, admin, "GET /users?q=status:gone", field="status")
+    answers(400, admin, "GET /users?q=login_type:magic", field="login_type")
     for q, found in (("be", ["bea"]), ("EXAMPLE", ["admin", "bea", "cy"]), ("status:active", ["admin", "bea", "cy"]),
                      ("role:owner", ["admin"]), ("role:member", ["admin", "bea", "bot", "cy"]),
                      ("service_account:true", ["bot"]), ("login_type:none", ["bot"]),
@@ -69,18 +71,20 @@ def listed_and_found(c, admin):
     bea = answers(200, admin, "GET /users/Bea")
     assert answers(200, admin, f"GET /users/{bea['id']}") == bea
     assert answers(200, admin, "GET /users/me")["username"] == "admin"
-    answers(404, admin, "GET /users/nosuch")
+    # The words by which clients know that a user is gone.
+    assert answers(400, admin, "GET /users/nosuch") == {
+        "message": '"user" must be an existing uuid or username.', "detail": 'queried user="nosuch"'}
     # Members see themselves only.
     member = c.login("bea@example.com")
     assert names(answers(200, member, "GET /users")["users"]) == ["bea"]
-    answers(404, member, "GET /users/admin")
+    answers(400, member, "GET /users/admin")
 
 
 def names_change(c, admin):
     bea = c.login("bea@example.com")
     answers(200, bea, "PUT /users/me/profile", {"username": "bea", "name": "Bea B."})
     answers(404, bea, "PUT /users/me/profile", {"username": "beatrice", "name": "Bea B."})
-    answers(404, bea, "PUT /users/cy/profile", {"username": "cy", "name": "Fool"})
+    answers(400, bea, "PUT /users/cy/profile", {"username": "cy", "name": "Fool"})
     answers(409, admin, "PUT /users/bea/profile", {"username": "CY", "name": ""}, field="username")
     changed = answers(200, admin, "PUT /users/bea/profile", {"username": "beatrice", "name": "Bea"})
     assert changed["username"] == "beatrice" and changed["name"] == "Bea", changed
@@ -100,7 +104,7 @@ def suspended_and_back(c, admin):
     c.psql("UPDATE users SET status = 'dormant' WHERE username = 'bea'")
     answers(200, bea, "GET /users/me")
     assert answers(200, admin, "GET /users/bea")["status"] == "active"
-    answers(404, bea, "PUT /users/cy/status/suspend")
+    answers(400, bea, "PUT /users/cy/status/suspend")
 
 
 def roles(c, admin):
@@ -149,7 +153,7 @@ def passwords(c, admin):
     answers(400, bea, "PUT /users/me/password", {"old_password": "wrong", "password": new}, field="old_password")
     answers(400, bea, "PUT /users/me/password", {"old_password": PASSWORD, "password": "short"}, field="password")
     answers(400, bea, "PUT /users/me/password", {"old_password": PASSWORD, "password": PASSWORD}, field="password")
-    answers(404, bea, "PUT /users/cy/password", {"password": new})
+    answers(400, bea, "PUT /users/cy/password", {"password": new})
     answers(204, bea, "PUT /users/me/password", {"old_password": PASSWORD, "password": new})
     # Whoever had a session has none now.
     for session in (bea, other_session):
@@ -180,7 +184,7 @@ def git_key(c, admin):
     new = answers(200, bea, "PUT /users/me/gitsshkey")
     assert new["public_key"] != key["public_key"] and new["created_at"] == key["created_at"], new
     assert answers(200, admin, "GET /users/me/gitsshkey")["public_key"].startswith("ssh-ed25519 ")
-    answers(404, c.login("cy@example.com"), "GET /users/bea/gitsshkey")
+    answers(400, c.login("cy@example.com"), "GET /users/bea/gitsshkey")
 
 
 def settings(c, admin):
@@ -192,7 +196,7 @@ def settings(c, admin):
     put = answers(200, bea, "PUT /users/me/appearance", {"theme_preference": "dark", "terminal_font": "fira-code"})
     assert put["theme_preference"] == "dark" and put["terminal_font"] == "fira-code", put
     assert answers(200, bea, "GET /users/me/appearance") == put
-    answers(404, c.login("cy@example.com"), "GET /users/bea/appearance")
+    answers(400, c.login("cy@example.com"), "GET /users/bea/appearance")
 
     assert not answers(200, bea, "GET /users/me/preferences")["task_notification_alert_dismissed"]
     answers(200, bea, "PUT /users/me/preferences", {"task_notification_alert_dismissed": True})
@@ -211,7 +215,7 @@ def settings(c, admin):
     answers(400, bea, "GET /users/me/autofill-parameters", field="template_id")
     assert names(answers(200, bea, "GET /users/me/organizations"), "name") == ["coder"]
     assert answers(200, bea, "GET /users/me/organizations/coder")["is_default"]
-    answers(404, bea, "GET /users/admin/organizations")
+    answers(400, bea, "GET /users/admin/organizations")
     assert names(answers(200, admin, "GET /users/bea/organizations"), "name") == ["coder"]
 
 
@@ -228,14 +232,14 @@ def make_workspace(c, admin, org, owner):
 
 def deleted(c, admin, org):
     bea = c.login("bea@example.com")
-    answers(404, bea, "DELETE /users/cy")
+    answers(400, bea, "DELETE /users/cy")
     answers(403, admin, "DELETE /users/me")
     ws = make_workspace(c, admin, org, "bea")
     answers(417, admin, "DELETE /users/bea")
     c.psql(f"UPDATE workspaces SET deleted = true WHERE id = '{ws['id']}'")
     answers(200, admin, "DELETE /users/bea")
     answers(401, bea, "GET /users/me")
-    answers(404, admin, "GET /users/bea")
+    answers(400, admin, "GET /users/bea")
     # Name and e-mail are free again.
     answers(201, admin, "POST /users", {"username": "bea", "email": "bea@example.com", "password": PASSWORD,
                                         "organization_ids": [org]})

@@ -182,6 +182,16 @@ def a_workspace_is_shared(c, admin):
     assert kim.request("GET", path).status == 404
     admin.patch(path + "/acl", {"user_roles": {kim.user["id"]: "use"}})
     assert kim.get(path)["name"] == "shared" and kim.get("/api/v2/workspaces")["count"] == 1
+    for q, count in (("shared_with_user:kim", 1), (f"shared_with_user:{kim.user['id']}", 1), ("shared_with_user:me", 0),
+                     ("shared_with_group:everyone", 0), ("shared_with_group:coder/everyone", 0),
+                     (f"shared_with_group:{org(admin)}", 0)):
+        assert admin.get(f"/api/v2/workspaces?q={q}")["count"] == count, q
+    for q in ("shared_with_user:nobody", "shared_with_group:nowhere/helpers", "shared_with_group:nobody", "status:odd"):
+        r = admin.request("GET", f"/api/v2/workspaces?q={q}")
+        assert r.status == 400 and set(fields(r)) == {q.partition(":")[0]}, r
+    # Whom one may not see is as unknown.
+    assert kim.request("GET", "/api/v2/workspaces?q=shared_with_user:admin").status == 400
+    assert kim.get("/api/v2/workspaces?q=shared_with_user:me")["count"] == 1
     assert kim.request("PUT", path + "/ttl", {"ttl_ms": 60000}).status == 403
     assert kim.request("PATCH", path + "/acl", {"user_roles": {}}).status == 403
     with Events(kim, path + "/watch") as events:
@@ -198,6 +208,7 @@ def a_workspace_is_shared(c, admin):
     shared = kim.get(path)["shared_with"]
     assert [(x["actor_type"], x["name"], x["roles"]) for x in shared] == [("group", "helpers", ["admin"])], shared
     assert kim.get("/api/v2/workspaces")["count"] == 1
+    assert admin.get("/api/v2/workspaces?q=shared_with_group:helpers")["count"] == 1
     assert kim.request("PUT", path + "/ttl", {"ttl_ms": 60000}).status == 204
     assert kim.request("POST", f"{path}/builds", {"transition": "delete"}).status == 403
     admin.delete(path + "/acl")

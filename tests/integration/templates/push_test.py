@@ -138,6 +138,8 @@ def source_is_for_those_who_may_read_the_template(c, admin):
     assert ben.request("PATCH", f"/api/v2/templates/{t['id']}", {"icon": "/x"}).status == 200
     acl = admin.get(f"/api/v2/templates/{t['id']}/acl")
     assert [(u["username"], u["role"]) for u in acl["users"]] == [("ben", "admin")] and acl["group"] == [], acl
+    available = admin.get(f"/api/v2/templates/{t['id']}/acl/available")
+    assert "ben" in [u["username"] for u in available["users"]] and available["groups"][0]["name"] == "Everyone", available
     r = admin.request("PATCH", f"/api/v2/templates/{t['id']}/acl", {"user_perms": {org(admin): "use"}})
     assert r.status == 400 and "user_perms" in fields(r), r
 

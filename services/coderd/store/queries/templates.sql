@@ -97,16 +97,20 @@ WHERE w.template_id = $id AND NOT w.deleted AND NOT u.is_system;
 
 -- row store_dau: date text, amount int
 
--- People who were connected to workspaces of the template, by day where it is offset_hours later than UTC.
--- query store_template_daus(template_id uuid, offset_hours int, days int) -> many store_dau
-SELECT to_char(d.day, 'YYYY-MM-DD') AS date, count(DISTINCT d.user_id) AS amount
-FROM (SELECT date_trunc('day', (s.created_at AT TIME ZONE 'UTC') + make_interval(hours => $offset_hours::integer)) AS day,
-             s.user_id
-      FROM workspace_agent_stats s
-      WHERE s.template_id = $template_id AND s.connection_count > 0
-        AND s.created_at > now() - make_interval(days => $days::integer)) d
-GROUP BY d.day
-ORDER BY d.day;
+-- People who were connected to workspaces (NULL: of any template), for each of the days up to today, where it is
+-- offset_hours later than UTC.
+-- query store_daus(template_id uuid?, offset_hours int, days int) -> many store_dau
+SELECT to_char(g.day, 'YYYY-MM-DD') AS date, count(DISTINCT d.user_id) AS amount
+FROM (SELECT date_trunc('day', (now() AT TIME ZONE 'UTC') + make_interval(hours => $offset_hours::integer))
+             - make_interval(days => n) AS day
+      FROM generate_series(0, $days::integer) n) g
+LEFT JOIN (SELECT date_trunc('day', (s.created_at AT TIME ZONE 'UTC') + make_interval(hours => $offset_hours::integer)) AS day,
+                  s.user_id
+           FROM workspace_agent_stats s
+           WHERE ($template_id::uuid IS NULL OR s.template_id = $template_id) AND s.connection_count > 0
+             AND s.created_at > now() - make_interval(days => $days::integer + 1)) d ON d.day = g.day
+GROUP BY g.day
+ORDER BY g.day;
 
 -- row store_template_build_time: template_id uuid, transition enum api_workspace_transition, p50 float, p95 float
 
