@@ -5,8 +5,17 @@ root=$(cd "$(dirname "${BASH_SOURCE[0]}")/.." && pwd)
 tools=$root/build/tools
 work=$root/build/log
 TERRAFORM_VERSION=1.11.4
+PACKAGE_MB=50 # on average, with what it depends on
 # Another place with the same layout, e.g. a mirror without a way to the internet.
 TERRAFORM_RELEASES=${TERRAFORM_RELEASES:-https://releases.hashicorp.com/terraform}
+if [ -z "${HOME:-}" ]; then
+    HOME=$(getent passwd "$(id -u)" | cut -d: -f6)
+    export HOME=${HOME:-/}
+fi
+
+# Ctrl-C ends a script even while it waits for a program that makes light of it (apt-get then says that all is well).
+trap 'exit 130' INT
+trap 'exit 143' TERM HUP
 
 say() { printf '==> %s\n' "$*"; }
 die() {
@@ -22,7 +31,7 @@ quiet() {
     local name=$1
     shift
     mkdir -p "$work" 2>/dev/null || die "cannot write to $root: $(mkdir -p "$work" 2>&1 | tail -n 1)"
-    "$@" >"$work/$name.log" 2>&1
+    "$@" >"$work/$name.log" 2>&1 </dev/null
 }
 
 # why NAME: the line of that log that says what went wrong.
@@ -60,6 +69,37 @@ missing_packages() {
     return 0
 }
 
+# apt NAME ARGUMENT...: apt-get as root, with a log of that name, once no other one runs.
+apt() {
+    local name=$1 status said=''
+    shift
+    while :; do
+        # A database server of the system's own is not wanted, only its programs. One of these at a time, since each
+        # removes the file.
+        status=0
+        # shellcheck disable=SC2016
+        quiet "$name" as_root env LC_ALL=C DEBIAN_FRONTEND=noninteractive flock -n -E 75 /run/coder-build-apt.lock \
+            bash -c 'trap "rm -f \"$0\"" EXIT; trap "exit 130" INT TERM HUP
+                mkdir -p "${0%/*}" && echo "create_main_cluster = false" >"$0" && "$@"' \
+            /etc/postgresql-common/createcluster.d/coder-build.conf \
+            apt-get -o Acquire::Retries=2 -o DPkg::Lock::Timeout=600 "$@" || status=$?
+        [ "$status" != 0 ] || return 0
+        [ "$status" = 75 ] || grep -q 'Could not get lock' "$work/$name.log" || return 1
+        [ -n "$said" ] || say "waiting for another installation of packages to end"
+        said=1
+        sleep 1
+    done
+}
+
+# What was interrupted, by us or by others, keeps apt-get from anything else.
+finish_interrupted() {
+    if [ -z "$(dpkg --audit 2>/dev/null)" ] && ! compgen -G '/var/lib/dpkg/updates/[0-9]*' >/dev/null; then return 0; fi
+    say "finishing an installation of packages that was interrupted"
+    quiet dpkg-configure as_root env LC_ALL=C DEBIAN_FRONTEND=noninteractive dpkg --force-confold --configure -a || true
+    apt apt-fix --fix-broken install -y ||
+        die "an installation of packages was interrupted, and cannot be finished: $(why apt-fix)"
+}
+
 # need_packages STAGE...: installs what is missing.
 need_packages() {
     local missing
@@ -67,24 +107,20 @@ need_packages() {
         die "this is not Debian: install what scripts/packages.txt lists by hand, or use a Debian 12 machine"
     mapfile -t missing < <(missing_packages "$@")
     [ ${#missing[@]} -gt 0 ] || return 0
-    if [ "$(id -u)" != 0 ] && ! command -v sudo >/dev/null; then
-        die "packages are missing, and there is no sudo: as root, run apt-get install ${missing[*]}"
+    if [ "$(id -u)" != 0 ]; then
+        command -v sudo >/dev/null ||
+            die "packages are missing, and there is no sudo: as root, run apt-get install ${missing[*]}"
+        sudo -- true || die "packages are missing, and sudo does not let $(id -un) install them: as root, run apt-get install ${missing[*]}"
     fi
-    need_space /usr 1500 "installing ${#missing[@]} packages"
+    need_space /usr $((${#missing[@]} * PACKAGE_MB)) "installing ${#missing[@]} packages"
     say "installing ${#missing[@]} packages: ${missing[*]}"
-    quiet apt-update as_root env DEBIAN_FRONTEND=noninteractive apt-get -o APT::Update::Error-Mode=any \
-        -o Acquire::Retries=2 update ||
+    apt apt-update -o APT::Update::Error-Mode=any update ||
         die "the network has no package mirror that answers, so ${missing[0]} and others cannot be installed: $(why apt-update)"
-    # A database server of the system's own is not wanted, only its programs.
-    local no_cluster=/etc/postgresql-common/createcluster.d/coder-build.conf
-    as_root mkdir -p "${no_cluster%/*}"
-    echo 'create_main_cluster = false' | as_root tee "$no_cluster" >/dev/null
-    quiet apt-install as_root env DEBIAN_FRONTEND=noninteractive apt-get -o Acquire::Retries=2 install -y \
-        --no-install-recommends "${missing[@]}" || {
-        as_root rm -f "$no_cluster"
+    finish_interrupted
+    apt apt-install install -y --no-install-recommends "${missing[@]}" ||
         die "packages cannot be installed: $(why apt-install)"
-    }
-    as_root rm -f "$no_cluster"
+    mapfile -t missing < <(missing_packages "$@")
+    [ ${#missing[@]} -eq 0 ] || die "these packages were not installed: ${missing[*]}; see build/log/apt-install.log"
 }
 
 # need_terraform: puts a terraform into PATH, from its makers' releases where there is none.
@@ -105,19 +141,19 @@ need_terraform() {
     local tmp
     tmp=$(mktemp -d "$tools/download.XXXXXX")
     # shellcheck disable=SC2064
-    trap "rm -rf '$tmp'" RETURN
+    trap "rm -rf '$tmp'" EXIT
     quiet terraform curl -fsSL --retry 2 --connect-timeout 10 --max-time 600 -o "$tmp/sums" "$sums" \
-        -o "$tmp/$name" "$TERRAFORM_RELEASES/$TERRAFORM_VERSION/$name" || {
-        rm -rf "$tmp"
+        -o "$tmp/$name" "$TERRAFORM_RELEASES/$TERRAFORM_VERSION/$name" ||
         die "terraform is missing and cannot be downloaded from $TERRAFORM_RELEASES ($(why terraform)): put terraform $TERRAFORM_VERSION into PATH, or name a mirror by TERRAFORM_RELEASES"
-    }
     want=$(awk -v f="$name" '$2 == f { print $1 }' "$tmp/sums")
     got=$(sha256sum "$tmp/$name" | cut -d' ' -f1)
     if [ -z "$want" ] || [ "$want" != "$got" ]; then
-        rm -rf "$tmp"
         die "the terraform that was downloaded is not the one that its makers released (SHA-256 is $got, not ${want:-listed}): a proxy may have answered in their place"
     fi
     python3 -m zipfile -e "$tmp/$name" "$tmp/out" || die "the archive $name cannot be unpacked"
-    install -m 755 "$tmp/out/terraform" "$tools/terraform"
+    install -m 755 "$tmp/out/terraform" "$tmp/terraform"
+    mv -f "$tmp/terraform" "$tools/terraform"
+    rm -rf "$tmp"
+    trap - EXIT
     PATH=$tools:$PATH
 }

@@ -164,7 +164,10 @@ class QuickstartTest(unittest.TestCase):
         third = f.start()
         self.serving(third)
         self.assertEqual(f.coder("ssh", "dev", "--", "cat file"), "kept\n")
+        # The terminal goes away while everything is being stopped: that is done nonetheless.
         third.send_signal(signal.SIGTERM)
+        eventually(lambda: "stopping the workspace" in f.output(), 20, "the beginning of the end")
+        third.send_signal(signal.SIGHUP)
         self.assertEqual(third.wait(120 * STRETCH), 143)
         self.assertEqual(f.processes(), {})
 
