@@ -2,10 +2,7 @@
 
 #include <stdlib.h>
 
-#define PCRE2_CODE_UNIT_WIDTH 8
-#include <pcre2.h>
-
-#define MATCH_LIMIT 100000 /* steps, so that a template's pattern cannot hold a worker */
+#include "codec/re2.h"
 
 static const struct cm_str *find(struct parameter_values set, struct cm_str name)
 {
@@ -23,29 +20,16 @@ static bool parse_number(struct cm_arena *a, struct cm_str text, double *ret)
     return s[0] != '\0' && *end == '\0';
 }
 
-static bool pattern_matches(const char *pattern, struct cm_str value, const char **ret_problem)
+static bool pattern_matches(struct cm_arena *a, struct cm_str pattern, struct cm_str value,
+                            const char **ret_problem)
 {
-    int code;
-    PCRE2_SIZE at;
-    pcre2_code *re =
-        pcre2_compile((PCRE2_SPTR)pattern, PCRE2_ZERO_TERMINATED, PCRE2_UTF, &code, &at, NULL);
-    if (!re) {
-        *ret_problem = "the template's pattern is broken";
-        return false;
-    }
-    pcre2_match_data *m = pcre2_match_data_create_from_pattern(re, NULL);
-    pcre2_match_context *ctx = pcre2_match_context_create(NULL);
-    cm_assert(m && ctx);
-    pcre2_set_match_limit(ctx, MATCH_LIMIT);
-    int rc = pcre2_match(re, (PCRE2_SPTR)(value.ptr ? value.ptr : ""), value.len, 0, 0, m, ctx);
-    pcre2_match_context_free(ctx);
-    pcre2_match_data_free(m);
-    pcre2_code_free(re);
-    if (rc == PCRE2_ERROR_NOMATCH)
-        *ret_problem = "the value does not match the template's pattern";
-    else if (rc < 0)
-        *ret_problem = "the template's pattern takes too long on this value";
-    return rc >= 0;
+    struct cm_str why;
+    enum cm_re2 found = cm_re2_search(a, pattern, value, &why);
+    *ret_problem =
+        found == CM_RE2_ERROR
+            ? cm_arena_cstr(a, cm_arena_fmt(a, "the template's pattern: %.*s", CM_STR_ARG(why)))
+            : "the value does not match the template's pattern";
+    return found == CM_RE2_MATCH;
 }
 
 struct check {
@@ -128,7 +112,7 @@ static void check_value(const struct check *c, struct cm_str value, const struct
              !cm_str_eq_c(value, "false"))
         FAIL(c, "value \"%.*s\" must be true or false", CM_STR_ARG(value));
     else if (p->validation_regex.len &&
-             !pattern_matches(cm_arena_cstr(c->a, p->validation_regex), value, &problem))
+             !pattern_matches(c->a, p->validation_regex, value, &problem))
         FAIL(c, "%s", p->validation_error.len ? cm_arena_cstr(c->a, p->validation_error) : problem);
 }
 

@@ -247,7 +247,7 @@ static struct cm_str options_json(struct cm_arena *a, const Coder__Provisioner__
 }
 
 static enum cm_code store_parameter(struct sink *s, struct cm_uuid version_id,
-                                    const Coder__Provisioner__V1__Parameter *p, int64_t position)
+                                    const Coder__Provisioner__V1__Parameter *p)
 {
     static const char *const types[] = {"string", "number", "bool", "list(string)", NULL};
     static const char *const monotonic[] = {"", "increasing", "decreasing", NULL};
@@ -269,7 +269,7 @@ static enum cm_code store_parameter(struct sink *s, struct cm_uuid version_id,
         .validation_monotonic = one_of(p->validation_monotonic, monotonic),
         .required = p->required,
         .ephemeral = p->ephemeral,
-        .display_order = p->has_order ? p->order : position,
+        .display_order = p->order, /* 0 when the template gives none */
     };
     enum cm_code code = store_template_version_parameter_insert(s->db, s->a, &row, NULL, s->err);
     if (code == CM_CONFLICT)
@@ -336,7 +336,7 @@ static enum cm_code store_import(struct sink *s, struct cm_uuid version_id,
                                  const Coder__Provisioner__V1__CompleteRequest *q)
 {
     for (size_t i = 0; i < q->n_parameters; i++) {
-        if (store_parameter(s, version_id, q->parameters[i], (int64_t)i) != CM_OK)
+        if (store_parameter(s, version_id, q->parameters[i]) != CM_OK)
             return s->err->code;
     }
     for (size_t i = 0; i < q->n_presets; i++) {

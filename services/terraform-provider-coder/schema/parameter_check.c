@@ -5,7 +5,7 @@
 #include <stdlib.h>
 
 #include "base/buf.h"
-#include "schema/regex.h"
+#include "codec/re2.h"
 #include "value/json.h"
 
 static bool fail(struct call *c, struct cm_str *why, const char *fmt, ...) CM_PRINTF(3, 4);
@@ -92,12 +92,12 @@ static bool validate_string(struct call *c, const struct parameter_rules *r, str
     if (!r->regex.len)
         return true;
     struct cm_str re = call_quote(c, r->regex), quoted = call_quote(c, value);
-    enum regex_result found = regex_search(c, r->regex, value, &reason);
-    if (found == REGEX_ERROR)
+    enum cm_re2 found = cm_re2_search(c->arena, r->regex, value, &reason);
+    if (found == CM_RE2_ERROR)
         return fail(c, why, "compile regex %.*s: %.*s", CM_STR_ARG(re), CM_STR_ARG(reason));
     if (!r->error.len)
         return fail(c, why, "an error must be specified with a regex validation");
-    if (found == REGEX_MATCH)
+    if (found == CM_RE2_MATCH)
         return true;
     return fail(c, why, "%.*s (value %.*s does not match %.*s)", CM_STR_ARG(r->error),
                 CM_STR_ARG(quoted), CM_STR_ARG(re));

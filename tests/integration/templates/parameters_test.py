@@ -40,13 +40,14 @@ data "coder_parameter" "word" {
   mutable = true
 
   validation {
-    regex = "^[a-z]+$"
-    error = "Lower-case letters only."
+    regex = "^[\\\\w-.]+$"
+    error = "Letters, dots and hyphens only."
   }
 }
 
 data "coder_parameter" "flag" {
   name      = "flag"
+  order     = 1
   type      = "bool"
   default   = false
   mutable   = true
@@ -81,7 +82,7 @@ def template(c, admin):
 def the_import_has_stored_them(c, admin):
     t = template(c, admin)
     p = {x["name"]: x for x in admin.get(f"/api/v2/templateversions/{t['active_version_id']}/rich-parameters")}
-    assert set(p) == {"size", "region", "word", "flag"}
+    assert list(p) == ["region", "size", "word", "flag"], "by order, then by name"
     assert (p["size"]["type"], p["size"]["validation_min"], p["size"]["validation_max"]) == ("number", 1, 9)
     assert p["region"]["required"] and [o["value"] for o in p["region"]["options"]] == ["north", "south"]
     assert p["flag"]["ephemeral"] and p["flag"]["default_value"] == "false"
@@ -90,7 +91,7 @@ def the_import_has_stored_them(c, admin):
 def bad_values_are_named_one_by_one(c, admin):
     t = template(c, admin)
     bad = [({"region": "north", "size": "12"}, "size"), ({"region": "north", "size": "many"}, "size"),
-           ({"region": "east"}, "region"), ({}, "region"), ({"region": "north", "word": "ABC"}, "word"),
+           ({"region": "east"}, "region"), ({}, "region"), ({"region": "north", "word": "A B"}, "word"),
            ({"region": "north", "flag": "yes"}, "flag")]
     for values, field in bad:
         r = admin.request("POST", "/api/v2/users/me/workspaces",
@@ -98,8 +99,8 @@ def bad_values_are_named_one_by_one(c, admin):
         assert r.status == 400 and set(fields(r)) == {field}, (values, r)
     r = admin.request("POST", "/api/v2/users/me/workspaces",
                       {"name": "refused", "template_id": t["id"],
-                       "rich_parameter_values": pairs(size="0", word="X", region="north")})
-    assert set(fields(r)) == {"size", "word"} and fields(r)["word"] == "Lower-case letters only.", r
+                       "rich_parameter_values": pairs(size="0", word="!", region="north")})
+    assert set(fields(r)) == {"size", "word"} and fields(r)["word"] == "Letters, dots and hyphens only.", r
     assert admin.request("GET", "/api/v2/users/me/workspace/refused").status == 404, "nothing was made"
 
 
@@ -107,8 +108,8 @@ def values_are_carried_over(c, admin):
     t = template(c, admin)
     ws = c.make_workspace(admin, "carried", t, {"region": "south", "size": "4", "flag": "true"})
     assert seen(admin, ws["latest_build"]["id"]) == ["4", "south", "abc", "true"]
-    b = c.build(admin, ws, "start", rich_parameter_values=pairs(word="xyz"))
-    assert seen(admin, b["id"]) == ["4", "south", "xyz", "false"], "an ephemeral value is for one build"
+    b = c.build(admin, ws, "start", rich_parameter_values=pairs(word="x-y.z"))
+    assert seen(admin, b["id"]) == ["4", "south", "x-y.z", "false"], "an ephemeral value is for one build"
     refused = [("region", pairs(region="north")), ("size", pairs(size="2"))]
     for field, values in refused:
         r = admin.request("POST", f"/api/v2/workspaces/{ws['id']}/builds",
@@ -117,7 +118,7 @@ def values_are_carried_over(c, admin):
     b = c.build(admin, ws, "start", rich_parameter_values=pairs(size="9", unknown="x"))
     assert seen(admin, b["id"])[0] == "9"
     stored = {p["name"]: p["value"] for p in admin.get(f"/api/v2/workspacebuilds/{b['id']}/parameters")}
-    assert stored == {"size": "9", "region": "south", "word": "xyz", "flag": "false"}, stored
+    assert stored == {"size": "9", "region": "south", "word": "x-y.z", "flag": "false"}, stored
 
 
 def the_form_is_evaluated(c, admin):
