@@ -66,6 +66,32 @@ static enum cm_code read_logs(struct cm_db *db, struct cm_arena *a, struct socke
     return CM_OK;
 }
 
+/* "<time> [<level>] [agent.<name>|<source>] <output>", a line each; times without fractions. */
+static enum cm_code logs_as_text(struct api_req *r, struct cm_uuid agent_id,
+                                 const struct api_workspace_agent_log *rows, size_t n,
+                                 struct cm_err *err)
+{
+    CM_AUTOBUF struct cm_buf b = CM_BUF_INIT((size_t)16 * 1024 * 1024);
+    struct store_log_label *labels = NULL;
+    size_t n_labels = 0;
+    char when[CM_TIME_TEXT];
+    if (store_agent_log_labels(r->db, r->arena, agent_id, &labels, &n_labels, err) != CM_OK)
+        return err->code;
+    for (size_t i = 0; i < n; i++) {
+        cm_buf_printf(&b, "%s [%s] [agent", cm_time_format(log_time(rows[i].created_at), when),
+                      api_log_level_enum.texts[rows[i].level]);
+        if (n_labels)
+            cm_buf_printf(&b, ".%.*s", CM_STR_ARG(labels[0].agent_name));
+        for (size_t k = 0; k < n_labels; k++) {
+            if (cm_uuid_eq(labels[k].source_id, rows[i].source_id) && labels[k].source_name.len)
+                cm_buf_printf(&b, "|%.*s", CM_STR_ARG(labels[k].source_name));
+        }
+        cm_buf_printf(&b, "] %.*s\n", CM_STR_ARG(rows[i].output));
+    }
+    return api_reply_raw(r, 200, "text/plain; charset=utf-8",
+                         cm_arena_str(r->arena, cm_buf_view(&b)));
+}
+
 static enum cm_code agent_logs(struct api_req *r, struct cm_err *err)
 {
     struct view v;
@@ -95,13 +121,7 @@ static enum cm_code agent_logs(struct api_req *r, struct cm_err *err)
         return err->code;
     if (!text)
         return api_reply_list(r, 200, &api_workspace_agent_log_msg, rows, n);
-    CM_AUTOBUF struct cm_buf b = CM_BUF_INIT((size_t)16 * 1024 * 1024);
-    char when[CM_TIME_TEXT];
-    for (size_t i = 0; i < n; i++)
-        cm_buf_printf(&b, "%s [%s] [agent] %.*s\n", cm_time_format(rows[i].created_at, when),
-                      api_log_level_enum.texts[rows[i].level], CM_STR_ARG(rows[i].output));
-    return api_reply_raw(r, 200, "text/plain; charset=utf-8",
-                         cm_arena_str(r->arena, cm_buf_view(&b)));
+    return logs_as_text(r, v.id, rows, n, err);
 }
 
 /* ---- metadata ---- */

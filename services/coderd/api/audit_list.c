@@ -76,7 +76,7 @@ static enum cm_code read_rights(struct api_req *r, struct store_audit_page_args 
     }
     f->see_orgs = see;
     if (!f->see_all && !f->n_see_orgs)
-        return cm_err_set(err, CM_DENIED, "Forbidden.");
+        return api_forbidden(r, err);
     api_authorize_list(r);
     return CM_OK;
 }

@@ -7,6 +7,12 @@ enum cm_code api_not_found(struct cm_err *err)
     return cm_err_set(err, CM_NOT_FOUND, "%s", API_NOT_FOUND);
 }
 
+enum cm_code api_forbidden(struct api_req *r, struct cm_err *err)
+{
+    r->detail = "Your account does not have the rights for this. An administrator can give them.";
+    return cm_err_set(err, CM_DENIED, "Forbidden.");
+}
+
 bool api_may(const struct api_req *r, enum rbac_action action, const struct rbac_object *o)
 {
     return may(r->who, action, o);
@@ -19,7 +25,7 @@ enum cm_code api_authorize_also(struct api_req *r, enum rbac_action action,
         return CM_OK;
     if (action == RBAC_do_read || !may(r->who, RBAC_do_read, o))
         return api_not_found(err);
-    return cm_err_set(err, CM_DENIED, "Forbidden.");
+    return api_forbidden(r, err);
 }
 
 enum cm_code api_authorize(struct api_req *r, const struct rbac_object *o, struct cm_err *err)
@@ -35,7 +41,7 @@ enum cm_code api_authorize(struct api_req *r, const struct rbac_object *o, struc
 enum cm_code api_authorize_known(struct api_req *r, const struct rbac_object *o, struct cm_err *err)
 {
     enum cm_code code = api_authorize(r, o, err);
-    return code == CM_NOT_FOUND ? cm_err_set(err, CM_DENIED, "Forbidden.") : code;
+    return code == CM_NOT_FOUND ? api_forbidden(r, err) : code;
 }
 
 void api_authorize_list(struct api_req *r)

@@ -227,6 +227,8 @@ static enum cm_code list(struct api_req *r, struct cm_err *err)
     const struct cm_uuid *org_id = NULL, *member_id = NULL;
     struct store_group *rows = NULL;
     size_t n = 0, n_ids = 0;
+    static const char *const names[] = {"organization", "has_member", "group_ids", NULL};
+    api_query_only(r, names);
     query_org(r, &org, &org_id);
     query_member(r, &member, &member_id);
     struct cm_uuid *ids = query_ids(r, &n_ids);

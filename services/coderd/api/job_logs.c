@@ -16,7 +16,7 @@ static enum cm_code as_text(struct api_req *r, const struct api_provisioner_job_
     char when[CM_TIME_TEXT];
     for (size_t i = 0; i < n; i++)
         cm_buf_printf(&b, "%s [%s] [provisioner|%.*s] %.*s\n",
-                      cm_time_format(rows[i].created_at, when),
+                      cm_time_format(log_time(rows[i].created_at), when),
                       api_log_level_enum.texts[rows[i].log_level], CM_STR_ARG(rows[i].stage),
                       CM_STR_ARG(rows[i].output));
     return api_reply_raw(r, 200, "text/plain; charset=utf-8",

@@ -21,6 +21,12 @@ struct cm_pair *job_tags(struct cm_arena *a, const struct cm_pair *tags, size_t 
 CM_MUST_USE enum cm_code job_logs_reply(struct api_req *r, struct cm_uuid job_id,
                                         struct cm_err *err);
 
+/* A time as logs in text have it: without the fraction of its second. */
+static inline struct cm_time log_time(struct cm_time t)
+{
+    return (struct cm_time){t.us - t.us % CM_SECOND};
+}
+
 /* Topics of the hub. */
 #define TOPIC_JOBS       "jobs"   /* a job waits for a daemon */
 #define TOPIC_JOB_FMT    "job:%s" /* logs or status of one job */

@@ -137,6 +137,9 @@ static enum cm_code daemon_list(struct api_req *r, struct cm_err *err)
     f.statuses = query_statuses(r, &api_provisioner_daemon_status_enum, &f.n_statuses);
     f.tags = query_tags(r);
     f.offline = cm_str_eq_c(api_query(r, "offline"), "true");
+    static const char *const names[] = {"limit",  "ids",     "tags", "offline",
+                                        "status", "max_age", NULL};
+    api_query_only(r, names);
     api_query_i64(r, "limit", 0, INT32_MAX, &f.limit);
     if (age.len && (!cm_duration_parse(age, &max_age) || max_age <= 0))
         cm_violations_add(&r->violations, r->arena, CM_STR("max_age"),
@@ -264,6 +267,8 @@ static enum cm_code job_list(struct api_req *r, struct cm_err *err)
     f.statuses = query_statuses(r, &api_provisioner_job_status_enum, &f.n_statuses);
     f.tags = query_tags(r);
     f.initiator_id = query_initiator(r);
+    static const char *const names[] = {"limit", "ids", "status", "tags", "initiator", NULL};
+    api_query_only(r, names);
     api_query_i64(r, "limit", 0, INT32_MAX, &f.limit);
     if (api_query_check(r, err) != CM_OK || load_jobs(r, &f, &out, &n, err) != CM_OK)
         return err->code;

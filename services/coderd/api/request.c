@@ -126,6 +126,28 @@ void api_query_uuid(struct api_req *r, const char *name, struct cm_uuid *ret)
         cm_violations_add(&r->violations, r->arena, cm_str(name), "must be a UUID");
 }
 
+static bool is_named(struct cm_str name, const char *const *names)
+{
+    for (size_t i = 0; names[i]; i++) {
+        if (cm_str_eq_c(name, names[i]))
+            return true;
+    }
+    return false;
+}
+
+void api_query_only(struct api_req *r, const char *const *names)
+{
+    static const char *const carriers[] = {"coder_session_token", "access_token", NULL};
+    struct cm_str rest = r->http->head.query, pair, name;
+    while (rest.len) {
+        rest = cm_str_split(rest, '&', &pair);
+        cm_str_split(pair, '=', &name);
+        if (name.len && cm_str_is_utf8(name) && !is_named(name, names) && !is_named(name, carriers))
+            cm_violations_add(&r->violations, r->arena, cm_str_sub(name, 0, 64),
+                              "is no query parameter of this list");
+    }
+}
+
 enum cm_code api_query_check(struct api_req *r, struct cm_err *err)
 {
     if (r->violations.n)

@@ -100,6 +100,8 @@ enum cm_code api_reply_invalid(struct api_req *r, const char *message, const cha
 
 extern const char API_NOT_FOUND[]; /* the one text for absent and unreadable things */
 enum cm_code api_not_found(struct cm_err *err);
+/* For what the caller may know of but not do: CM_DENIED. */
+enum cm_code api_forbidden(struct api_req *r, struct cm_err *err);
 
 /* ---- input ---- */
 
@@ -112,4 +114,7 @@ bool api_query_has(struct api_req *r, const char *name);
  * with api_query_check. */
 void api_query_i64(struct api_req *r, const char *name, int64_t min, int64_t max, int64_t *ret);
 void api_query_uuid(struct api_req *r, const char *name, struct cm_uuid *ret);
+/* For lists that insist on knowing each parameter: a violation for any other than these (NULL at
+ * the end) and those that carry a session. */
+void api_query_only(struct api_req *r, const char *const *names);
 CM_MUST_USE enum cm_code api_query_check(struct api_req *r, struct cm_err *err);

@@ -217,6 +217,37 @@ static bool is_set(const uint32_t *has, unsigned bit)
     return cm_has(has, bit);
 }
 
+static void check_days(struct api_req *r, const char *field, const struct cm_str *days, size_t n)
+{
+    static const char *const week[] = {"monday", "tuesday",  "wednesday", "thursday",
+                                       "friday", "saturday", "sunday"};
+    for (size_t i = 0; i < n; i++) {
+        bool known = false;
+        for (size_t k = 0; k < CM_COUNT_OF(week); k++)
+            known = known || cm_str_eq_c(days[i], week[k]);
+        if (!known)
+            cm_violations_add(&r->violations, r->arena, cm_str(field),
+                              "\"%.*s\" is no day of the week",
+                              (int)CM_MIN(days[i].len, (size_t)64), days[i].ptr);
+    }
+}
+
+static void check_requirements(struct api_req *r,
+                               const struct api_template_autostop_requirement *stop,
+                               const struct api_template_autostart_requirement *start)
+{
+    if (stop) {
+        check_days(r, "autostop_requirement.days_of_week", stop->days_of_week,
+                   stop->n_days_of_week);
+        if (stop->weeks < 0 || stop->weeks > AUTOSTOP_WEEKS)
+            cm_violations_add(&r->violations, r->arena, CM_STR("autostop_requirement.weeks"),
+                              "must be from 0 to %d", AUTOSTOP_WEEKS);
+    }
+    if (start)
+        check_days(r, "autostart_requirement.days_of_week", start->days_of_week,
+                   start->n_days_of_week);
+}
+
 static enum cm_code template_create(struct api_req *r, struct cm_err *err)
 {
     const struct api_create_template_request *q = r->body;
@@ -243,6 +274,9 @@ static enum cm_code template_create(struct api_req *r, struct cm_err *err)
         return api_reply_invalid(
             r, "The provided template version is already attached to another template.",
             "template_version_id", "is attached to a template already");
+    check_requirements(r, q->autostop_requirement, q->autostart_requirement);
+    if (r->violations.n)
+        return cm_err_set(err, CM_INVALID, "Invalid create template request.");
     struct cm_uuid id = cm_uuid_random();
     struct store_template_insert_args row = {
         .id = id,
@@ -365,10 +399,7 @@ static enum cm_code template_update(struct api_req *r, struct cm_err *err)
     if (q->activity_bump_ms < 0)
         cm_violations_add(&r->violations, r->arena, CM_STR("activity_bump_ms"),
                           "must not be negative");
-    if (q->autostop_requirement &&
-        (q->autostop_requirement->weeks < 0 || q->autostop_requirement->weeks > AUTOSTOP_WEEKS))
-        cm_violations_add(&r->violations, r->arena, CM_STR("autostop_requirement.weeks"),
-                          "must be from 0 to %d", AUTOSTOP_WEEKS);
+    check_requirements(r, q->autostop_requirement, q->autostart_requirement);
     if (r->violations.n)
         return cm_err_set(err, CM_INVALID, "Invalid request to update template metadata!");
     struct store_template_update_args row = {

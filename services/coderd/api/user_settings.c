@@ -199,6 +199,8 @@ static enum cm_code autofill(struct api_req *r, struct cm_err *err)
     size_t n = 0;
     if (param(r, &u, err) != CM_OK)
         return err->code;
+    static const char *const names[] = {"template_id", NULL};
+    api_query_only(r, names);
     if (!api_query(r, "template_id").len)
         cm_violations_add(&r->violations, r->arena, CM_STR("template_id"), "is required");
     api_query_uuid(r, "template_id", &template_id);

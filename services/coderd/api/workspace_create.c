@@ -13,8 +13,10 @@ static enum cm_code create_source(struct api_req *r, const struct api_create_wor
 {
     bool by_version = !cm_uuid_is_nil(q->template_version_id);
     if (by_version == !cm_uuid_is_nil(q->template_id)) {
-        cm_violations_add(&r->violations, r->arena, CM_STR("template_id"),
-                          "give template_id or template_version_id");
+        static const char *const fields[] = {"template_id", "template_version_id"};
+        for (size_t i = 0; i < CM_COUNT_OF(fields); i++)
+            cm_violations_add(&r->violations, r->arena, cm_str(fields[i]),
+                              "give either template_id or template_version_id");
         return api_reply_message(r, 400, "Validation failed.", NULL);
     }
     struct cm_uuid template_id = q->template_id;

@@ -348,10 +348,28 @@ static enum cm_code workspace_dormant(struct api_req *r, struct cm_err *err)
     return reply_one(r, 200, w, err);
 }
 
+/* The body may be missing; when it says something it says who used what. */
+static enum cm_code check_usage(struct api_req *r, struct cm_err *err)
+{
+    const struct api_post_workspace_usage_request *q = NULL;
+    if (!cm_str_trim(r->http->body).len)
+        return CM_OK;
+    enum cm_code code = cm_json_decode(&api_post_workspace_usage_request_msg, r->arena,
+                                       r->http->body, (void **)(uintptr_t)&q, &r->violations, err);
+    if (code == CM_INVALID && !r->violations.n)
+        return cm_err_set(err, CM_INVALID, "Request body must be valid JSON.");
+    if (code == CM_OK && cm_uuid_is_nil(q->agent_id) != !q->app_name) {
+        const char *missing = q->app_name ? "agent_id" : "app_name";
+        cm_violations_add(&r->violations, r->arena, cm_str(missing), "is required with the other");
+        code = CM_INVALID;
+    }
+    return code == CM_INVALID ? cm_err_set(err, CM_INVALID, "Invalid request") : code;
+}
+
 static enum cm_code workspace_usage(struct api_req *r, struct cm_err *err)
 {
     struct store_workspace *w = NULL;
-    if (workspace_param_live(r, 0, &w, err) != CM_OK ||
+    if (workspace_param_live(r, 0, &w, err) != CM_OK || check_usage(r, err) != CM_OK ||
         store_workspaces_used(r->db, r->arena, &w->id, 1, cm_time_now(), NULL, err) != CM_OK ||
         store_workspace_bump(r->db, r->arena, w->id, NULL, err) != CM_OK)
         return err->code;

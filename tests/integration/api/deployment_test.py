@@ -47,7 +47,8 @@ def paths(c, admin):
 
 def for_administrators(c, admin, bea):
     for path in ("/deployment/config", "/deployment/stats", "/debug/health", "/debug/health/settings", "/audit"):
-        answers(403, bea, f"GET {path}")
+        refused = answers(403, bea, f"GET {path}")
+        assert refused["message"] == "Forbidden." and refused["detail"], refused
         answers(401, c.client(), f"GET {path}")
     shown = answers(200, admin, "GET /deployment/config")
     options = {o["flag"]: o for o in shown["options"]}

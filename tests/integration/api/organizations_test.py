@@ -54,6 +54,15 @@ def members(c, admin, bea):
     answers(404, bea, "GET /organizations/coder/members/me/workspaces/available-users")
 
 
+def lists_know_their_parameters(c, admin):
+    for path in ("/groups", "/organizations/coder/provisionerjobs", "/organizations/coder/provisionerdaemons",
+                 "/users/me/autofill-parameters"):
+        answers(400, admin, f"GET {path}?colour=red", field="colour")
+    answers(200, admin, "GET /groups?has_member=me&organization=coder")
+    answers(200, admin, "GET /organizations/coder/provisionerjobs?limit=1&status=failed&initiator=me")
+    answers(200, admin, "GET /organizations/coder/provisionerdaemons?limit=1&offline=true&max_age=1h")
+
+
 def member_roles(c, admin, bea):
     answers(403, bea, "PUT /organizations/lab/members/admin/roles", {"roles": []})
     given = answers(200, admin, "PUT /organizations/lab/members/bea/roles", {"roles": ["organization-admin"]})
@@ -168,6 +177,7 @@ def main():
         c.add_user("cy")
         organizations(c, admin, bea)
         members(c, admin, bea)
+        lists_know_their_parameters(c, admin)
         member_roles(c, admin, bea)
         groups(c, admin, bea)
         provisioner_keys(c, admin, bea)

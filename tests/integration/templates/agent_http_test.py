@@ -89,6 +89,8 @@ def an_agent_sends_logs_by_http(c, admin):
             assert r.status == 200 and r.json() is None, r
             assert [(x["output"], x["level"], x["source_id"]) for x in json.loads(socket.next())] == \
                 [(word, "warn", source)]
+    text = admin.request("GET", f"/api/v2/workspaceagents/{agent['id']}/logs?format=text").body.decode()
+    assert "2026-01-31T00:00:00Z [warn] [agent.main|Mine] two\n" in text, text
     assert me.request("PATCH", logs, {"log_source_id": source, "logs": []}).status == 400
     r = me.request("PATCH", logs, {"log_source_id": source, "logs": [
         {"created_at": "2026-01-31T00:00:00Z", "output": "x", "level": "loud"}]})

@@ -1,6 +1,7 @@
 #!/usr/bin/python3
 """Templates from files to versions: what an import finds, what it says when it cannot, what it remembers."""
 import io
+import re
 import tarfile
 
 from cluster import eventually
@@ -152,7 +153,8 @@ def versions_are_tried_and_archived(c, admin):
     assert admin.request("GET", run_path + "/resources").status in (200, 400)
     eventually(lambda: admin.get(run_path)["status"] == "succeeded", 30, "the dry run")
     assert sorted(r["name"] for r in admin.get(run_path + "/resources")) == ["home", "machine"]
-    assert "Planning" in admin.request("GET", run_path + "/logs?format=text").body.decode()
+    text = admin.request("GET", run_path + "/logs?format=text").body.decode()
+    assert "Planning" in text and re.match(r"\d{4}-\d\d-\d\dT\d\d:\d\d:\d\dZ \[info\] \[provisioner\|\w", text), text
     assert admin.request("PATCH", run_path + "/cancel").status == 400
     assert admin.get("/api/v2/workspaces")["count"] == len(admin.get("/api/v2/workspaces")["workspaces"])
     other = c.push_template(admin, "versions-other", {"main.tf": PLAIN})

@@ -31,12 +31,26 @@ def a_start_sets_the_deadline_and_an_overdue_one_stops(c, admin):
     later = iso(datetime.timedelta(hours=3))
     assert admin.put(path + "/extend", {"deadline": later})["message"].startswith("Deadline updated")
     assert admin.get(path)["latest_build"]["deadline"] == later
+    t = f"/api/v2/templates/{ws['template_id']}"
+    for name, days in (("autostop", ["monday", "funday"]), ("autostart", ["Monday"])):
+        r = admin.request("PATCH", t, {f"{name}_requirement": {"days_of_week": days, "weeks": 1}})
+        assert r.status == 400 and set(fields(r)) == {f"{name}_requirement.days_of_week"}, r
+    for source in ({}, {"template_id": ws["template_id"], "template_version_id": b["template_version_id"]}):
+        r = admin.request("POST", "/api/v2/users/me/workspaces", {"name": "other", **source})
+        assert r.status == 400 and set(fields(r)) == {"template_id", "template_version_id"}, r
     for bad in (59999, -1, 31 * 24 * 3600 * 1000):
         r = admin.request("PUT", path + "/ttl", {"ttl_ms": bad})
         assert r.status == 400 and set(fields(r)) == {"ttl_ms"}, r
 
     # Activity does not bring the deadline nearer; it puts off one that is near.
     admin.post(path + "/usage")
+    app = {"agent_id": b["id"], "app_name": "ssh"}
+    assert admin.request("POST", path + "/usage", app).status == 204
+    for body, field in (({**app, "app_name": "telnet"}, "app_name"), ({"agent_id": b["id"]}, "app_name"),
+                        ({"app_name": "ssh"}, "agent_id")):
+        r = admin.request("POST", path + "/usage", body)
+        assert r.status == 400 and set(fields(r)) == {field}, r
+    assert admin.request("POST", path + "/usage", b"{").status == 400
     assert admin.get(path)["latest_build"]["deadline"] == later
     c.psql(f"UPDATE workspace_builds SET deadline = now() + interval '10 minutes' WHERE id = '{b['id']}'")
     admin.post(path + "/usage")

@@ -275,6 +275,15 @@ WHERE agent_id = $agent_id AND id > $after AND ($before = 0 OR id < $before)
 ORDER BY id
 LIMIT nullif($limit, 0);
 
+-- row store_log_label: agent_name text, source_id uuid?, source_name text
+
+-- Under which names an agent's logs show as text; one row without a source when there is none.
+-- query store_agent_log_labels(agent_id uuid) -> many store_log_label
+SELECT a.name AS agent_name, l.id AS source_id, coalesce(l.display_name, '') AS source_name
+FROM workspace_agents a
+LEFT JOIN workspace_agent_log_sources l ON l.workspace_agent_id = a.id
+WHERE a.id = $agent_id;
+
 -- Logs of agents that were last heard of before, and that are not of a latest build.
 -- query store_agent_logs_purge(heard_before time) -> exec
 DELETE FROM workspace_agent_logs l USING workspace_agents a
