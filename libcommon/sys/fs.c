@@ -46,7 +46,7 @@ enum cm_code cm_fs_write(const char *path, struct cm_str data, mode_t mode, bool
     CM_AUTOFREE char *tmp = cm_xasprintf("%s.%s.tmp", path, suffix);
     CM_AUTOFD int fd = open(tmp, O_WRONLY | O_CREAT | O_EXCL | O_CLOEXEC | O_NOFOLLOW, mode);
     if (fd < 0)
-        return cm_err_errno(err, code_of_errno(), "create %s", tmp);
+        return cm_err_errno(err, code_of_errno(), "create %s", path);
     enum cm_code code = cm_fd_write_all(fd, data.ptr, data.len, err);
     if (code != CM_OK) {
         unlink(tmp);

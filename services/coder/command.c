@@ -6,6 +6,7 @@
 
 #include "base/version.h"
 #include "cli.h"
+#include "near.h"
 
 #define HELP_MAX ((size_t)4 << 20)
 
@@ -68,15 +69,34 @@ enum cm_code command_find(struct cm_arena *a, int argc, char **argv, const struc
         }
         *ret = c;
         *ret_path = path;
+        ret_args[n++] = word;
+        *ret_n = n;
         if (searching && c->sub && !c->run)
             return cm_err_set(err, CM_NOT_FOUND, "unrecognized subcommand \"%s\"", word);
         searching = false;
-        ret_args[n++] = word;
     }
     *ret = c;
     *ret_path = path;
     *ret_n = n;
     return CM_OK;
+}
+
+const char *command_hint(struct cm_arena *a, const struct command *c, const char *word)
+{
+    struct near near = near_start(cm_str(word));
+
+    for (size_t i = 0; c->sub && c->sub[i]; i++) {
+        struct cm_str rest = cm_str(c->sub[i]->aliases), one;
+        if (c->sub[i]->hidden)
+            continue;
+        near_try(&near, cm_str(c->sub[i]->name));
+        while (rest.len) {
+            rest = cm_str_split(rest, ',', &one);
+            near_try(&near, one);
+        }
+    }
+    return near.best.ptr ? cm_arena_printf(a, "Did you mean \"%.*s\"?", CM_STR_ARG(near.best))
+                         : NULL;
 }
 
 static void help_subcommands(struct cm_buf *out, const struct command *c)
@@ -218,14 +238,30 @@ void command_reference_page(struct cm_buf *out)
     reference_of(out, &command_root, "coder");
 }
 
-static int flag_error(const char *path, const char *const *args, size_t n, const struct cm_err *err)
+/* The flag that a mistyped one may mean. */
+static void flag_hint(const struct cm_conf_set *sets, size_t n_sets, const struct cm_err *err)
+{
+    static const char unknown[] = "unknown flag: --";
+
+    if (strncmp(err->text, unknown, sizeof(unknown) - 1) != 0)
+        return;
+    struct near near = near_start(cm_str(err->text + sizeof(unknown) - 1));
+    for (size_t s = 0; s < n_sets; s++)
+        for (size_t i = 0; i < sets[s].n; i++)
+            if (!(sets[s].opts[i].flags & CM_OPT_HIDDEN))
+                near_try(&near, cm_str(sets[s].opts[i].flag));
+    if (near.best.ptr)
+        fprintf(stderr, "Did you mean --%.*s?\n", CM_STR_ARG(near.best));
+}
+
+static void flag_error(const char *path, const char *const *args, size_t n,
+                       const struct cm_err *err)
 {
     CM_AUTOBUF struct cm_buf list = CM_BUF_INIT(65536);
     for (size_t i = 0; i < n; i++)
         cm_buf_printf(&list, "%s%s", i ? " " : "", args[i]);
     fprintf(stderr, "parsing flags ([%.*s]) for \"%s\": %s\n", CM_STR_ARG(cm_buf_view(&list)), path,
             err->text);
-    return 1;
 }
 
 static enum cm_code check_count(const struct cli *cli, struct cm_err *err)
@@ -278,8 +314,11 @@ int command_run(struct cli *cli, const struct command *c, const char *path, cons
     memcpy(mine, sets, sizeof(sets));
     mine[2].opts = kept;
     if (cm_conf_load(mine, CM_COUNT_OF(mine), args, n_args, cm_conf_getenv, &cli->conf, &err) !=
-        CM_OK)
-        return flag_error(path, args, n_args, &err);
+        CM_OK) {
+        flag_error(path, args, n_args, &err);
+        flag_hint(mine, CM_COUNT_OF(mine), &err);
+        return 1;
+    }
     cli->n_args = cm_conf_args(cli->conf, &cli->args);
     if (c == &command_root && ((const struct root_opts *)cli->opts)->version) {
         /* The first word is what start scripts look for. */

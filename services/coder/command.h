@@ -39,9 +39,11 @@ struct root_opts {
 };
 extern const struct command command_root;
 
+/* Which of the commands under c a mistyped word may mean, as a sentence; NULL: none. */
+const char *command_hint(struct cm_arena *a, const struct command *c, const char *word);
 /* Finds the command that argv names. *ret_path is "coder templates push"; the arguments left over,
  * with all flags in place, go to ret_args (room for argc). An unknown word under a group is
- * CM_NOT_FOUND. */
+ * CM_NOT_FOUND, and the last of ret_args. */
 CM_MUST_USE enum cm_code command_find(struct cm_arena *a, int argc, char **argv,
                                       const struct command **ret, const char **ret_path,
                                       char **ret_args, size_t *ret_n, struct cm_err *err);

@@ -48,6 +48,7 @@ int main(int argc, char **argv)
     args[0] = argv[0];
     if (command_find(arena, argc, argv, &c, &path, args + 1, &n, &err) != CM_OK) {
         cli.path = path;
+        cli.hint = command_hint(arena, c, args[n]);
         cli_print_error(&cli, &err);
         return 1;
     }

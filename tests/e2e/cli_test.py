@@ -157,7 +157,13 @@ def careless_mistakes_get_an_answer(c, admin):
     os.makedirs(os.path.join(c.dir, "empty"), exist_ok=True)
     for args, says in (
             (["nosuch"], 'unrecognized subcommand "nosuch"'),
+            (["templates", "psh"], 'Did you mean "push"?'),
             (["list", "--nosuch"], "unknown flag: --nosuch"),
+            (["list", "--serch", "x"], "Did you mean --search?"),
+            (["stop", "dve", "-y"], 'Did you mean "dev"?'),
+            (["create", "x", "-t", "locl", "-y"], 'did you mean "local"?'),
+            (["templates", "edit", "locl", "-y"], 'Did you mean "local"?'),
+            (["stop", "dev"], "-y confirms"),
             (["whoami", "-o", "yaml"], "should be one of [text|json|table]"),
             (["list", "--search", "nosuch:x"], "not a search key"),
             (["create", "dev", "-t", "local", "-y"], "already exists named \"dev\": choose another name"),
@@ -165,7 +171,7 @@ def careless_mistakes_get_an_answer(c, admin):
             (["create", "x", "-t", "nosuch", "-y"], "template not found: \"nosuch\"; 'coder templates list'"),
             (["create", "x", "-t", "local", "--parameter", "greetin=x", "-y"], "Did you mean: greeting"),
             (["create", "x", "-t", "local", "--parameter", "greeting", "-y"], "name=value"),
-            (["create", "x", "-t", "local"], "needs an answer"),
+            (["create", "x", "-t", "local"], ["needs an answer", "--parameter greeting=<value>"]),
             (["ssh"], "wanted at least 1 args"),
             (["ssh", "nosuch"], ["\"me/nosuch\"", "coder list"]),
             (["ssh", "dev.nosuch"], "available agents:\n  coder ssh main.dev.admin"),

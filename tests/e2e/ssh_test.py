@@ -1,4 +1,5 @@
 """Working in a workspace: a shell at a terminal, commands in scripts, and OpenSSH by the file that config-ssh writes."""
+import json
 import os
 import signal
 import subprocess
@@ -61,6 +62,23 @@ def a_command_gets_a_terminal_when_asked(c, admin):
     assert t.wait() == 6
 
 
+def a_killed_client_takes_its_shell_along(c, admin):
+    """Without waiting for a client that is gone to come back, and with the terminal as it was."""
+    path = os.path.join(c.dir, "shell.pid")
+    t = terminal(c, "ssh", "dev", client=admin)
+    t.expect(PROMPT)
+    t.type(f"echo $$ > {path}; echo read''y\r")
+    t.expect("ready")
+    assert not t.echoes()
+    with open(path, encoding="utf-8") as f:
+        shell = f.read().strip()
+    assert os.path.exists(f"/proc/{shell}")
+    os.kill(t.pid, signal.SIGTERM)
+    assert t.wait() == 128 + signal.SIGTERM
+    assert t.echoes()
+    eventually(lambda: not os.path.exists(f"/proc/{shell}"), 20, "the end of the shell")
+
+
 def commands_in_a_loop_never_hang(c, admin):
     for i in range(RUNS):
         data = b"line %d\n" % i * 100
@@ -98,6 +116,30 @@ def openssh_works_with_the_file_of_config_ssh(c, admin):
     for host in ("coder.dev", "dev.coder"):
         done = ssh(c, host, "cat; exit 9", input=b"in")
         assert (done.stdout, done.returncode) == (b"in", 9), done
+
+
+def an_ide_connects_with_its_own_flags(c, admin):
+    """As the extensions of VS Code and its relatives do: by a ProxyCommand of their own, reading how fast it is."""
+    c.coder("login", c.url, "--token", admin.token, "--use-token-as-session", client=admin,
+            env={"CODER_SESSION_TOKEN": ""})
+    for name, text in (("url", c.url), ("token", admin.token)):
+        with open(os.path.join(c.dir, name), "w", encoding="utf-8") as f:
+            f.write(text)
+    old = f"vscodessh --url-file {c.dir}/url --session-token-file {c.dir}/token"
+    new = (f"--global-config {c.coder_env(admin)['CODER_CONFIG_DIR']} ssh --stdio --usage-app=vscode --disable-autostart "
+           "--log-dir logs --ssh-host-prefix coder-vscode.h--")
+    for name, command in (("new", new), ("old", old)):
+        info = os.path.join(c.dir, "network-info", name)
+        # The file is under the id of the ssh that asked, and may go with it: it is read from inside.
+        read = f"until grep -q 'latency.:[0-9.]*[1-9]' {info}/*.json 2>/dev/null; do :; done; cat {info}/*.json; exit 4"
+        proxy = f"{c.path('coder')} {command} --network-info-dir {info} --network-info-interval 100ms %h"
+        done = ssh(c, "-F", "/dev/null", "-o", f"ProxyCommand={proxy}", "-o", "StrictHostKeyChecking=no",
+                   "-o", "UserKnownHostsFile=/dev/null", "coder-vscode.h--admin--dev", read)
+        assert done.returncode == 4, done
+        kept = json.loads(done.stdout)
+        assert kept["p2p"] is False and kept["using_coder_connect"] is False and kept["preferred_derp"] in kept["derp_latency"]
+    done = c.coder("vscodessh", "nonsense", client=admin, check=False)
+    assert done.returncode == 1 and "coder-vscode--<owner>--<workspace>" in done.stderr, done
 
 
 def _a_file(c, name):
@@ -146,6 +188,8 @@ def _the_workspace_is_deleted(c, admin):
     assert "has been deleted" in c.coder("delete", "dev", "-y", client=admin).stdout
 
 
-run(_a_workspace, a_shell_at_a_terminal, a_command_gets_a_terminal_when_asked, commands_in_a_loop_never_hang,
-    pipes_of_any_size_and_end, openssh_works_with_the_file_of_config_ssh, files_by_scp_and_sftp, ports_are_forwarded,
+run(_a_workspace, a_shell_at_a_terminal, a_command_gets_a_terminal_when_asked, a_killed_client_takes_its_shell_along,
+    commands_in_a_loop_never_hang,
+    pipes_of_any_size_and_end, openssh_works_with_the_file_of_config_ssh,
+    an_ide_connects_with_its_own_flags, files_by_scp_and_sftp, ports_are_forwarded,
     _the_workspace_is_deleted)

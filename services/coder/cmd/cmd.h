@@ -20,9 +20,10 @@
     X(logout)                                                                                      \
     X(whoami)                                                                                      \
     X(version)                                                                                     \
-    X(completion) X(tokens) X(users) X(templates) X(create) X(list) X(show) X(start) X(stop)       \
-        X(restart) X(update) X(delete) X(logs) X(state) X(config_ssh) X(ssh) X(ping)               \
-            X(port_forward) X(reference) X(connect) X(agent) X(server) X(provisioner)
+    X(completion)                                                                                  \
+    X(tokens) X(users) X(templates) X(create) X(list) X(show) X(start) X(stop) X(restart)          \
+        X(update) X(delete) X(logs) X(state) X(config_ssh) X(ssh) X(ping) X(port_forward)          \
+            X(reference) X(connect) X(vscodessh) X(agent) X(server) X(provisioner)
 #define COMMAND_DECLARE(name) extern const struct command command_##name;
 COMMANDS(COMMAND_DECLARE)
 #undef COMMAND_DECLARE

@@ -1,5 +1,7 @@
 #include "cmd/cmd.h"
 
+#include "near.h"
+
 enum cm_code split_pair(struct cm_arena *a, const char *text, struct cm_str *ret_name,
                         struct cm_str *ret_value, struct cm_err *err)
 {
@@ -66,6 +68,59 @@ enum cm_code find_org(struct cli *cli, const struct api_organization **ret, stru
                       CM_STR_ARG(cm_buf_view(&names)));
 }
 
+/* An answer for a hint: what the server said of the call before is still to be printed, so this one
+ * leaves no trace. */
+static struct cm_str quiet_get(struct cli *cli, const char *path)
+{
+    struct cm_httpc_req req = {.url = {NULL, 0}};
+    CM_AUTO(cm_httpc_answer) answer = NULL;
+
+    cm_sdk_request(cli->sdk, cli->arena, path, &req);
+    if (cm_httpc_do(cm_sdk_http(cli->sdk), &req, &answer, NULL) != CM_OK || answer->status != 200)
+        return CM_STR("");
+    return cm_arena_str(cli->arena, answer->body);
+}
+
+static const char *hint(struct cli *cli, const struct near *near, const char *where)
+{
+    if (!near->best.ptr)
+        return where;
+    return cm_arena_printf(cli->arena, "Did you mean \"%.*s\"? %s", CM_STR_ARG(near->best), where);
+}
+
+static const char *workspace_hint(struct cli *cli, struct cm_str owner, struct cm_str name)
+{
+    struct api_workspaces_response *all = NULL;
+    struct near near = near_start(name);
+    const char *query = cm_arena_printf(cli->arena, "owner:%.*s", CM_STR_ARG(owner));
+    struct cm_str body = quiet_get(cli, cm_arena_printf(cli->arena, "/api/v2/workspaces?q=%s",
+                                                        cm_sdk_part(cli->arena, cm_str(query))));
+
+    if (cm_json_decode_answer(&api_workspaces_response_msg, cli->arena, body, (void **)&all,
+                              NULL) == CM_OK)
+        for (size_t i = 0; i < all->n_workspaces; i++)
+            near_try(&near, all->workspaces[i].name);
+    return hint(cli, &near,
+                "'coder list' shows your workspaces, 'coder list -a' all that you may see.");
+}
+
+static const char *template_hint(struct cli *cli, const struct api_organization *org,
+                                 const char *name)
+{
+    struct api_template *all = NULL;
+    struct near near = near_start(cm_str(name));
+    size_t n = 0;
+    struct cm_str body =
+        quiet_get(cli, cm_arena_printf(cli->arena, "/api/v2/organizations/%s/templates",
+                                       cm_uuid_text(org->id).s));
+
+    if (cm_json_decode_answer_list(&api_template_msg, cli->arena, body, (void **)&all, &n, NULL) ==
+        CM_OK)
+        for (size_t i = 0; i < n; i++)
+            near_try(&near, all[i].name);
+    return hint(cli, &near, "'coder templates list' shows the templates.");
+}
+
 enum cm_code find_workspace(struct cli *cli, const char *name, struct api_workspace **ret,
                             struct cm_err *err)
 {
@@ -88,7 +143,7 @@ enum cm_code find_workspace(struct cli *cli, const char *name, struct api_worksp
                           cm_sdk_part(cli->arena, rest));
     }
     if (code == CM_NOT_FOUND)
-        cli->hint = "'coder list' shows your workspaces, 'coder list -a' all that you may see.";
+        cli->hint = workspace_hint(cli, owner.ptr ? owner : CM_STR("me"), rest);
     if (code != CM_OK)
         return cm_err_wrap(err, "get workspace \"%s\"", name);
     if (!(*ret)->latest_build || !(*ret)->latest_build->job)
@@ -103,7 +158,7 @@ enum cm_code find_template(struct cli *cli, const struct api_organization *org, 
                                    "/api/v2/organizations/%s/templates/%s", cm_uuid_text(org->id).s,
                                    cm_sdk_part(cli->arena, cm_str(name)));
     if (code == CM_NOT_FOUND)
-        cli->hint = "'coder templates list' shows the templates.";
+        cli->hint = template_hint(cli, org, name);
     return code == CM_OK ? CM_OK : cm_err_wrap(err, "get template by name \"%s\"", name);
 }
 

@@ -1,4 +1,5 @@
 #include "cmd/cmd.h"
+#include "near.h"
 
 struct create_opts {
     const char *tmpl, *version, *preset, *start_at, *automatic_updates, *copy_from;
@@ -105,10 +106,18 @@ static enum cm_code choose_template(struct cli *cli, const struct create_opts *o
                 count++;
             }
         }
-        if (!count)
+        if (!count) {
+            struct near near = near_start(cm_str(o->tmpl));
+            for (size_t i = 0; i < n; i++)
+                near_try(&near, all[i].name);
+            if (near.best.ptr)
+                return cm_err_set(err, CM_NOT_FOUND,
+                                  "template not found: \"%s\"; did you mean \"%.*s\"?", o->tmpl,
+                                  CM_STR_ARG(near.best));
             return cm_err_set(
                 err, CM_NOT_FOUND,
                 "template not found: \"%s\"; 'coder templates list' shows the templates", o->tmpl);
+        }
         if (count > 1)
             return cm_err_set(
                 err, CM_INVALID,

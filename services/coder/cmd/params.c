@@ -4,6 +4,7 @@
 
 #include "cmd/cmd.h"
 #include "codec/yaml.h"
+#include "near.h"
 #include "sys/fs.h"
 
 #define FILE_MAX ((size_t)1 << 20)
@@ -182,28 +183,12 @@ static enum cm_code resolve_one(struct resolver *r, const struct api_template_ve
         *ret = fallback;
         return CM_OK;
     }
-    return ask(r->cli, p, last ? last->value : fallback, ret, err);
-}
-
-/* How many letters differ, roughly: enough for a hint. */
-static size_t distance(struct cm_str a, struct cm_str b)
-{
-    size_t row[65];
-    size_t n = CM_MIN(b.len, (size_t)64);
-
-    for (size_t j = 0; j <= n; j++)
-        row[j] = j;
-    for (size_t i = 1; i <= a.len; i++) {
-        size_t diagonal = row[0];
-        row[0] = i;
-        for (size_t j = 1; j <= n; j++) {
-            size_t above = row[j];
-            size_t same = diagonal + (a.ptr[i - 1] != b.ptr[j - 1]);
-            row[j] = CM_MIN(CM_MIN(row[j] + 1, row[j - 1] + 1), same);
-            diagonal = above;
-        }
-    }
-    return row[n];
+    enum cm_code code = ask(r->cli, p, last ? last->value : fallback, ret, err);
+    if (code == CM_END)
+        r->cli->hint = cm_arena_printf(
+            r->cli->arena, "Give the value by --parameter %.*s=<value>%s.", CM_STR_ARG(p->name),
+            p->required ? "" : ", or take the defaults by --use-parameter-defaults");
+    return code;
 }
 
 static enum cm_code refuse_unknown(const struct values *vs,
@@ -211,17 +196,16 @@ static enum cm_code refuse_unknown(const struct values *vs,
                                    struct cm_err *err)
 {
     for (size_t i = 0; i < vs->n; i++) {
-        struct cm_str hint = {NULL, 0};
+        struct near near = near_start(vs->v[i].name);
         if (vs->v[i].used)
             continue;
         for (size_t k = 0; k < n; k++)
-            if (vs->v[i].name.len <= 64 && distance(vs->v[i].name, params[k].name) <= 2)
-                hint = params[k].name;
-        if (hint.ptr)
+            near_try(&near, params[k].name);
+        if (near.best.ptr)
             return cm_err_set(
                 err, CM_INVALID,
                 "parameter \"%.*s\" is not present in the template\nDid you mean: %.*s",
-                CM_STR_ARG(vs->v[i].name), CM_STR_ARG(hint));
+                CM_STR_ARG(vs->v[i].name), CM_STR_ARG(near.best));
         return cm_err_set(err, CM_INVALID, "parameter \"%.*s\" is not present in the template",
                           CM_STR_ARG(vs->v[i].name));
     }

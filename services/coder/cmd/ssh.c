@@ -7,14 +7,16 @@
 
 #include "net/sock.h"
 #include "remote/link.h"
-#include "remote/pump.h"
+#include "remote/report.h"
 #include "remote/ssh_client.h"
+#include "remote/stdio.h"
 #include "remote/target.h"
 
 struct ssh_opts {
     bool stdio, tty, forward_agent, forward_gpg, no_wait, disable_autostart, new_tunnel;
     const char *prefix, *suffix, *identity_agent, *wait, *log_dir, *network_dir, *container,
         *container_user;
+    const char *usage_app;
     cm_usec poll_interval, network_interval;
     struct cm_conf_list remote_forward, env;
 };
@@ -65,6 +67,9 @@ static const struct cm_opt opts[] = {
      .help = "Specifies a directory to write network information to.", .flags = CM_OPT_HIDDEN},
     {CM_OPT_DURATION, S(network_interval), "network-info-interval", .def = "5s",
      .help = "Specifies the interval to update network information.", .flags = CM_OPT_HIDDEN},
+    {CM_OPT_STR, S(usage_app), "usage-app", .env = "CODER_SSH_USAGE_APP", .def = "ssh",
+     .help = "Specifies which app the session counts for: vscode, jetbrains, ssh, or disable.",
+     .flags = CM_OPT_HIDDEN},
     {CM_OPT_BOOL, S(disable_autostart), "disable-autostart", .env = "CODER_SSH_DISABLE_AUTOSTART",
      .help = "Disable starting the workspace automatically when connecting via SSH."},
     {CM_OPT_STR, S(container), "container",
@@ -103,32 +108,6 @@ static const char *host_text(struct cli *cli, const struct ssh_opts *o)
     return cm_arena_cstr(cli->arena, host);
 }
 
-struct stdio_end {
-    struct cm_loop *loop;
-    struct cm_err err;
-};
-
-static void on_pump_done(void *ctx, const struct cm_err *err)
-{
-    struct stdio_end *e = ctx;
-    if (err)
-        e->err = *err;
-    cm_loop_stop(e->loop);
-}
-
-static enum cm_code run_stdio(struct cli *cli, struct remote_link *link, struct cm_err *err)
-{
-    struct stdio_end e = {.loop = cm_sdk_loop(cli->sdk)};
-    struct pump *p = pump_new(remote_link_open(link, CM_KIND_SSH, ""), 0, 1, on_pump_done, &e);
-
-    cm_loop_run(e.loop);
-    pump_free(p);
-    if (e.err.code == CM_OK)
-        return CM_OK;
-    *err = e.err;
-    return cm_err_wrap(err, "SSH stream");
-}
-
 /* Shell words into one line, as OpenSSH does it: the remote shell splits it again. */
 static const char *command_line(struct cli *cli)
 {
@@ -140,7 +119,8 @@ static const char *command_line(struct cli *cli)
     return cm_arena_cstr(cli->arena, cm_buf_view(&line));
 }
 
-static enum cm_code run_client(struct cli *cli, struct remote_link *link, const struct ssh_opts *o,
+static enum cm_code run_client(struct cli *cli, struct remote_link *link,
+                               const struct report_spec *spec, const struct ssh_opts *o,
                                struct cm_err *err)
 {
     const char *sock = *o->identity_agent ? o->identity_agent : cm_conf_getenv("SSH_AUTH_SOCK");
@@ -160,10 +140,12 @@ static enum cm_code run_client(struct cli *cli, struct remote_link *link, const 
     struct cm_splice *splice = cm_splice_new(cm_sock_stream_new(loop, fd[0], NULL, false),
                                              remote_link_open(link, CM_KIND_SSH, ""), NULL, NULL);
     (void)splice; /* frees itself when either side ends */
+    CM_AUTO(report) report = report_new(cli, link, spec);
     /* Before there are threads: the one that would not block it takes the signal and drops it. */
     sigemptyset(&winch);
     sigaddset(&winch, SIGWINCH);
     pthread_sigmask(SIG_BLOCK, &winch, NULL);
+    remote_link_end_by_signals(link, ssh_client_restore);
     if (cm_loop_thread_start(loop, "session", err) != CM_OK) {
         close(fd[1]);
         return err->code;
@@ -174,6 +156,15 @@ static enum cm_code run_client(struct cli *cli, struct remote_link *link, const 
         remote_link_err(link)->code != CM_OK)
         *err = *remote_link_err(link);
     return code;
+}
+
+/* Names of the API; anything unknown counts as ssh. */
+static const char *usage_app(const char *given)
+{
+    int app;
+    if (strcmp(given, "disable") == 0)
+        return "";
+    return cm_enum_parse(&api_usage_app_name_enum, cm_str(given), &app) ? given : "ssh";
 }
 
 static enum cm_code run(struct cli *cli, struct cm_err *err)
@@ -189,9 +180,18 @@ static enum cm_code run(struct cli *cli, struct cm_err *err)
     if (check_opts(o, err) != CM_OK ||
         remote_find(cli, host_text(cli, o), &wish, &ws, &agent, err) != CM_OK)
         return err->code;
-    if (remote_link_new(cli, agent->id, cm_kind_bit(CM_KIND_SSH), &link, err) != CM_OK)
+    if (remote_link_new(cli, agent->id, cm_kind_bit(CM_KIND_SSH) | cm_kind_bit(CM_KIND_ECHO), &link,
+                        err) != CM_OK)
         return err->code;
-    enum cm_code code = o->stdio ? run_stdio(cli, link, err) : run_client(cli, link, o, err);
+    struct report_spec spec = {.workspace = ws->id,
+                               .agent = agent->id,
+                               .app = usage_app(o->usage_app),
+                               .dir = o->stdio ? o->network_dir : "",
+                               .interval = o->network_interval};
+    if (o->stdio)
+        remote_link_end_by_signals(link, NULL);
+    enum cm_code code =
+        o->stdio ? remote_stdio(cli, link, &spec, err) : run_client(cli, link, &spec, o, err);
     remote_link_free(link);
     return code;
 }

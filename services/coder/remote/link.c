@@ -1,6 +1,8 @@
 #include "remote/link.h"
 
+#include <signal.h>
 #include <stdio.h>
+#include <unistd.h>
 
 #include "api/sessions.h"
 #include "base/enc.h"
@@ -24,6 +26,9 @@ struct remote_link {
     uint64_t offset;
     bool chatty, was_lost;
     struct cm_err err;
+    struct cm_sigwatch ending[3];
+    void (*before_end)(void);
+    int signo; /* that ends it */
 };
 
 static enum cm_code take_ticket(struct remote_link *l, struct cm_arena *a, struct cm_str body,
@@ -235,6 +240,40 @@ static void leave(struct remote_link *l)
         cm_loop_turn(cm_sdk_loop(l->cli->sdk), CM_SECOND);
 }
 
+static void exit_now(void *ctx)
+{
+    _exit(128 + ((struct remote_link *)ctx)->signo);
+}
+
+static void on_ending(void *ctx, int signo)
+{
+    struct remote_link *l = ctx;
+
+    if (l->before_end)
+        l->before_end();
+    if (l->signo || !l->session)
+        _exit(128 + signo);
+    l->signo = signo;
+    cm_httpc_cancel(CM_TAKE(l->call));
+    cm_session_client_leave(CM_TAKE(l->session), exit_now, l);
+}
+
+static bool is_ignored(int signo)
+{
+    struct sigaction now;
+    return sigaction(signo, NULL, &now) == 0 && now.sa_handler == SIG_IGN;
+}
+
+void remote_link_end_by_signals(struct remote_link *l, void (*before)(void))
+{
+    static const int signals[CM_COUNT_OF(l->ending)] = {SIGINT, SIGTERM, SIGHUP};
+
+    l->before_end = before;
+    for (size_t i = 0; i < CM_COUNT_OF(l->ending); i++)
+        if (!is_ignored(signals[i]))
+            cm_sigwatch_start(&l->ending[i], cm_sdk_loop(l->cli->sdk), signals[i], on_ending, l);
+}
+
 void remote_link_free(struct remote_link *l)
 {
     if (!l)
@@ -242,6 +281,10 @@ void remote_link_free(struct remote_link *l)
     cm_httpc_cancel(CM_TAKE(l->call));
     if (l->session)
         leave(l);
+    while (l->signo) /* exit_now is near */
+        cm_loop_turn(cm_sdk_loop(l->cli->sdk), CM_SECOND);
+    for (size_t i = 0; i < CM_COUNT_OF(l->ending); i++)
+        cm_sigwatch_stop(&l->ending[i]);
     cm_session_identity_free(l->id);
     cm_arena_free(l->arena);
     cm_free(l->ticket);
@@ -255,7 +298,7 @@ struct cm_stream *remote_link_open(struct remote_link *l, enum cm_kind kind, con
 
 enum cm_session_state remote_link_state(const struct remote_link *l)
 {
-    return cm_session_client_state(l->session);
+    return l->session ? cm_session_client_state(l->session) : CM_SESSION_ENDED;
 }
 
 const struct cm_err *remote_link_err(const struct remote_link *l)

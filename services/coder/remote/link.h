@@ -19,3 +19,7 @@ enum cm_session_state remote_link_state(const struct remote_link *l);
 const struct cm_err *remote_link_err(const struct remote_link *l);
 /* Says on stderr when the connection is lost and when it is back. */
 void remote_link_set_chatty(struct remote_link *l, bool chatty);
+/* SIGINT, SIGTERM and SIGHUP, where they are not ignored, end the program from now on: before (may
+ * be NULL) runs on the loop, the agent is told, so that what runs there ends as well, and the exit
+ * status is what shells make of the signal. */
+void remote_link_end_by_signals(struct remote_link *l, void (*before)(void));

@@ -21,6 +21,7 @@ struct pump {
     void (*done)(void *ctx, const struct cm_err *err);
     void *ctx;
     struct cm_loop *loop;
+    uint64_t n_in, n_out;
 };
 
 static bool is_plain(int fd)
@@ -87,6 +88,7 @@ static void read_input(struct pump *p)
             p->in_ended = true;
             break;
         }
+        p->n_in += (uint64_t)n;
         cm_stream_send(p->s, b);
     }
     evbuffer_free(b);
@@ -127,6 +129,7 @@ static void write_output(struct pump *p)
     }
     size_t left = evbuffer_get_length(in);
     cm_stream_consumed(p->s, before - left);
+    p->n_out += before - left;
     if (left && !p->out_watched) {
         cm_watch_start(&p->out_watch, p->loop, p->out_fd, true, on_writable, p);
         p->out_watched = true;
@@ -203,4 +206,10 @@ void pump_free(struct pump *p)
         fcntl(p->out_fd, F_SETFL, p->out_flags);
     cm_stream_close(CM_TAKE(p->s));
     cm_loop_post(p->loop, free_later, p);
+}
+
+void pump_count(const struct pump *p, uint64_t *ret_in, uint64_t *ret_out)
+{
+    *ret_in = p->n_in;
+    *ret_out = p->n_out;
 }

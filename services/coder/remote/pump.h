@@ -11,3 +11,5 @@ struct pump;
 struct pump *pump_new(struct cm_stream *s, int in_fd, int out_fd,
                       void (*done)(void *ctx, const struct cm_err *err), void *ctx);
 void pump_free(struct pump *p);
+/* Bytes so far: from standard input, and to standard output. */
+void pump_count(const struct pump *p, uint64_t *ret_in, uint64_t *ret_out);

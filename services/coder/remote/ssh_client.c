@@ -3,6 +3,7 @@
 #include <errno.h>
 #include <poll.h>
 #include <signal.h>
+#include <stdatomic.h>
 #include <stdio.h>
 #include <sys/ioctl.h>
 #include <sys/signalfd.h>
@@ -30,8 +31,6 @@ struct client {
     ssh_event event; /* moves packets of the session, also after the end of its output */
     ssh_channel channel;
     const struct ssh_run *run;
-    struct termios saved;
-    bool raw;
     int winch_fd;
     bool stdin_ended;
     struct forward forwards[FORWARD_MAX];
@@ -172,21 +171,25 @@ static enum cm_code open_channel(struct client *c, struct cm_err *err)
     return r == SSH_OK ? CM_OK : failed(c, "start the command", err);
 }
 
-static void set_raw(struct client *c)
+/* There is one terminal, and a signal gives it back from another thread. */
+static struct termios terminal_saved;
+static atomic_bool terminal_raw;
+
+static void set_raw(const struct client *c)
 {
     struct termios t;
-    if (!c->run->pty || tcgetattr(0, &c->saved) != 0)
+    if (!c->run->pty || tcgetattr(0, &terminal_saved) != 0)
         return;
-    t = c->saved;
+    t = terminal_saved;
     cfmakeraw(&t);
-    c->raw = tcsetattr(0, TCSADRAIN, &t) == 0;
+    terminal_raw = true;
+    tcsetattr(0, TCSADRAIN, &t);
 }
 
-static void restore(struct client *c)
+void ssh_client_restore(void)
 {
-    if (c->raw)
-        tcsetattr(0, TCSADRAIN, &c->saved);
-    c->raw = false;
+    if (atomic_exchange(&terminal_raw, false))
+        tcsetattr(0, TCSADRAIN, &terminal_saved);
 }
 
 /* Everything that is there, of both kinds. False when a write failed: nobody listens any more. */
@@ -334,7 +337,7 @@ enum cm_code ssh_client_run(int fd, const struct ssh_run *run, int *ret_status, 
     if (code == CM_OK) {
         set_raw(&c);
         code = converse(&c, err);
-        restore(&c);
+        ssh_client_restore();
     }
     /* The exit status and a polite end are waited for, and the remote end has neither while it is
      * busy sending what nobody reads. */

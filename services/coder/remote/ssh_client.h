@@ -16,3 +16,5 @@ struct ssh_run {
  * when it gave none. */
 CM_MUST_USE enum cm_code ssh_client_run(int fd, const struct ssh_run *run, int *ret_status,
                                         struct cm_err *err);
+/* The terminal as it was before ssh_client_run; from any thread, and also when nothing runs. */
+void ssh_client_restore(void);

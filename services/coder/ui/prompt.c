@@ -110,8 +110,11 @@ enum cm_code ui_confirm(struct cli *cli, const char *text, bool default_yes, str
 
     if (cli->yes)
         return CM_OK;
-    if (ui_ask(cli, &q, &answer, err) != CM_OK)
+    if (ui_ask(cli, &q, &answer, err) != CM_OK) {
+        if (err->code == CM_END && cli->command->uses & USES_YES)
+            cli->hint = "-y confirms without a question.";
         return err->code;
+    }
     if (cm_str_starts_nocase(cm_str_trim(cm_str(answer)), CM_STR("y")))
         return CM_OK;
     return cm_err_set(err, CM_CANCELED, "%s", "");

@@ -11,6 +11,7 @@
 #include <cmocka.h>
 
 #include "cli.h"
+#include "near.h"
 #include "remote/ports.h"
 #include "remote/target.h"
 #include "sys/fs.h"
@@ -97,6 +98,39 @@ static void every_command_is_whole(void **state)
 {
     (void)state;
     walk(&command_root, "coder", 0);
+}
+
+static void mistyped_words_find_their_neighbours(void **state)
+{
+    (void)state;
+    static const char *const words[] = {"delete", "templates", "list", "login", "stop", "dev"};
+    static const struct {
+        const char *typed, *meant; /* NULL: none of them */
+    } rows[] = {
+        {"dlete", "delete"}, {"detele", "delete"},  {"tempates", "templates"},
+        {"lits", "list"},    {"temp", "templates"}, {"dve", "dev"},
+        {"logn", "login"},   {"x", NULL},           {"frobnicate", NULL},
+        {"", NULL},          {"vet", NULL},
+    };
+    for (size_t i = 0; i < CM_COUNT_OF(rows); i++) {
+        struct near near = near_start(cm_str(rows[i].typed));
+        for (size_t k = 0; k < CM_COUNT_OF(words); k++)
+            near_try(&near, cm_str(words[k]));
+        if (!rows[i].meant && near.best.ptr)
+            fail_msg("%s: %s", rows[i].typed, near.best.ptr);
+        if (rows[i].meant && !cm_str_eq_c(near.best, rows[i].meant))
+            fail_msg("%s is not found for %s", rows[i].meant, rows[i].typed);
+    }
+    /* Neither side's length is a limit to write past. */
+    char endless[5000];
+    memset(endless, 'a', sizeof(endless) - 1);
+    endless[sizeof(endless) - 1] = '\0';
+    struct near near = near_start(cm_str(endless));
+    near_try(&near, cm_str("list"));
+    assert_null(near.best.ptr);
+    near = near_start(cm_str("list"));
+    near_try(&near, cm_str(endless));
+    assert_null(near.best.ptr);
 }
 
 static void hosts_are_taken_apart(void **state)
@@ -272,6 +306,7 @@ int main(void)
     const struct CMUnitTest tests[] = {
         cmocka_unit_test(commands_are_found_by_name_and_alias),
         cmocka_unit_test(every_command_is_whole),
+        cmocka_unit_test(mistyped_words_find_their_neighbours),
         cmocka_unit_test(hosts_are_taken_apart),
         cmocka_unit_test(ports_are_taken_apart),
         cmocka_unit_test(template_folders_are_packed_without_what_does_not_belong),
