@@ -2,6 +2,7 @@
 import json
 import os
 import re
+import urllib.parse
 
 from cluster import PASSWORD, eventually
 from people import refused, run, starter_workspace, terminal
@@ -153,6 +154,88 @@ def users(c, admin):
     assert c.coder("list", client=bob).stdout == ""
 
 
+def when_a_workspace_starts_and_stops_by_itself(c, admin):
+    shown = lambda *args: c.coder("schedule", *args, client=admin).stdout
+    assert re.search(r"^admin/dev +9:30AM Mon-Fri \(Europe/Dublin\) +20\d\d-", shown("start", "dev", "9:30AM", "Mon-Fri",
+                                                                                   "Europe/Dublin"), re.M)
+    [ws] = json.loads(c.coder("list", "-o", "json", client=admin).stdout)
+    assert ws["autostart_schedule"] == "CRON_TZ=Europe/Dublin 30 9 * * Mon-Fri"
+    assert " 2h30m " in shown("stop", "dev", "150")
+    assert "9:30AM Mon-Fri (Europe/Dublin)" in shown("show", "dev")
+    shown("start", "dev", "manual")
+    shown("stop", "dev", "manual")
+    [ws] = json.loads(shown("show", "dev", "-o", "json"))
+    assert not ws.get("autostart_schedule") and not ws.get("ttl_ms"), ws
+    refused(c, "schedule", "start", "dev", "25:00", says="use a form such as 15:04", client=admin)
+    refused(c, "schedule", "start", "dev", "9:00", "Nowhere/City", says="Nowhere/City", client=admin)
+    refused(c, "schedule", "stop", "dev", "soon", says="use a form such as 90m", client=admin)
+    assert shown("show", "nosuch") == ""
+
+
+def small_things_about_a_workspace(c, admin):
+    get = lambda: json.loads(c.coder("list", "-o", "json", client=admin).stdout)[0]
+    c.coder("fav", "dev", client=admin)
+    assert get()["favorite"] and "\u2605 admin/dev" in c.coder("list", client=admin).stdout
+    c.coder("unfavorite", "dev", client=admin)
+    assert not get()["favorite"]
+    c.coder("autoupdate", "dev", "always", "-y", client=admin)
+    assert get()["automatic_updates"] == "always"
+    c.coder("autoupdate", "dev", "never", client=admin)
+    refused(c, "autoupdate", "dev", "sometimes", says='either "always" or "never"', client=admin)
+    refused(c, "rename", "dev", "other", says="-y confirms", client=admin)
+    uri = c.coder("open", "vscode", "dev", "/srv", client=admin).stdout.strip()
+    query = urllib.parse.parse_qs(urllib.parse.urlsplit(uri).query)
+    assert uri.startswith("vscode://coder.coder-remote/open?") and query == {
+        "agent": ["main"], "folder": ["/srv"], "owner": ["admin"], "url": [c.url], "workspace": ["dev"]}, uri
+    refused(c, "open", "app", "dev", "nosuch", says='app "nosuch" not found', client=admin)
+
+
+def keys_roles_and_provisioners(c, admin):
+    key = c.coder("publickey", client=admin).stdout
+    assert re.fullmatch(r"ssh-ed25519 \S+\n", key), key
+    assert c.coder("publickey", "--reset", "-y", client=admin).stdout != key
+    c.coder("tokens", "create", "-n", "seen", client=admin)
+    [token] = json.loads(c.coder("tokens", "view", "seen", "-o", "json", client=admin).stdout)
+    assert token["token_name"] == "seen"
+    c.coder("tokens", "remove", "seen", "--delete", client=admin)
+    c.coder("users", "create", "--username", "eve", "--email", "eve@example.com", "--password", PASSWORD, client=admin)
+    roles = lambda: [r["name"] for r in json.loads(c.coder("users", "show", "eve", "-o", "json", client=admin).stdout)["roles"]]
+    c.coder("users", "edit-roles", "eve", "--roles", "template-admin,user-admin", client=admin)
+    assert sorted(roles()) == ["template-admin", "user-admin"]
+    refused(c, "users", "edit-roles", "eve", "--roles", "nosuch", says='no role "nosuch"', client=admin)
+    c.coder("users", "delete", "eve", client=admin)
+    refused(c, "users", "show", "eve", says="coder users list", client=admin)
+    [org] = json.loads(c.coder("organizations", "list", "-o", "json", client=admin).stdout)
+    assert c.coder("org", "show", "--only-id", client=admin).stdout.strip() == org["id"]
+    [daemon] = json.loads(c.coder("provisioner", "list", "-o", "json", client=admin).stdout)
+    assert daemon["organization_name"] == org["display_name"] and daemon["status"] in ("idle", "busy")
+    jobs = json.loads(c.coder("provisioner", "jobs", "list", "-l", "2", "-o", "json", client=admin).stdout)
+    assert len(jobs) == 2 and jobs[0]["created_at"] >= jobs[1]["created_at"]
+    refused(c, "provisioner", "jobs", "cancel", org["id"], says="jobs list", client=admin)
+    assert len(c.coder("provisioner", "keys", "create", "one", "-t", "a=b", client=admin).stdout.strip()) == 43
+    assert re.search(r"^\S+ +one +a=b ", c.coder("provisioner", "keys", "list", client=admin).stdout, re.M)
+    c.coder("provisioner", "keys", "delete", "one", "-y", client=admin)
+    refused(c, "provisioner", "keys", "delete", "one", "-y", says="keys list", client=admin)
+
+
+def versions_of_a_template(c, admin):
+    rows = lambda *args: json.loads(c.coder("templates", "versions", "list", "local", "-o", "json", *args, client=admin).stdout)
+    [first] = [r for r in rows() if r["active"]]
+    c.coder("templates", "push", "local", "-d", "local", "--name", "second", "--activate=false", "-y", client=admin)
+    c.coder("templates", "versions", "promote", "-t", "local", "--template-version", "second", client=admin)
+    assert [r["TemplateVersion"]["name"] for r in rows() if r["active"]] == ["second"]
+    name = first["TemplateVersion"]["name"]
+    c.coder("templates", "versions", "promote", "-t", "local", "--template-version", name, client=admin)
+    c.coder("templates", "versions", "archive", "local", "second", "-y", client=admin)
+    assert [r["TemplateVersion"]["name"] for r in rows()] == [name]
+    c.coder("templates", "versions", "unarchive", "local", "second", "-y", client=admin)
+    assert len(rows()) == 2
+    assert "Archived 1 versions" in c.coder("templates", "archive", "local", "--all", "-y", client=admin).stdout
+    refused(c, "templates", "versions", "promote", "-t", "local", "--template-version", "nosuch",
+            says="versions list local", client=admin)
+    assert "No presets found" in c.coder("templates", "presets", "list", "local", client=admin).stderr
+
+
 def careless_mistakes_get_an_answer(c, admin):
     os.makedirs(os.path.join(c.dir, "empty"), exist_ok=True)
     for args, says in (
@@ -206,4 +289,6 @@ def _templates_end_when_nothing_uses_them(c, admin):
 run(_a_template_and_a_workspace, signing_in_at_a_terminal, giving_up_at_a_question_leaves_the_terminal_as_it_was,
     signing_in_with_a_token, who_am_i, versions, templates_and_workspaces_in_lists, the_parameter_reaches_the_workspace,
     answering_questions_makes_a_workspace, logs_of_a_build_and_its_scripts, the_state_of_a_workspace, pinging, tokens, users,
+    when_a_workspace_starts_and_stops_by_itself, small_things_about_a_workspace, keys_roles_and_provisioners,
+    versions_of_a_template,
     careless_mistakes_get_an_answer, stopping_starting_and_deleting, _templates_end_when_nothing_uses_them)

@@ -11,19 +11,18 @@
 #include "api/users.h"
 #include "api/workspaces.h"
 #include "cli.h"
+#include "ui/browser.h"
 #include "ui/joblog.h"
 #include "ui/prompt.h"
 #include "ui/table.h"
 
 #define COMMANDS(X)                                                                                \
     X(login)                                                                                       \
-    X(logout)                                                                                      \
-    X(whoami)                                                                                      \
-    X(version)                                                                                     \
-    X(completion)                                                                                  \
-    X(tokens) X(users) X(templates) X(create) X(list) X(show) X(start) X(stop) X(restart)          \
-        X(update) X(delete) X(logs) X(state) X(config_ssh) X(ssh) X(ping) X(port_forward)          \
-            X(reference) X(connect) X(vscodessh) X(agent) X(server) X(provisioner)
+    X(logout) X(whoami) X(version) X(completion) X(publickey) X(tokens) X(users) X(organizations)  \
+        X(templates) X(create) X(list) X(show) X(start) X(stop) X(restart) X(update) X(delete)     \
+            X(rename) X(favorite) X(unfavorite) X(autoupdate) X(schedule) X(logs) X(state)         \
+                X(config_ssh) X(ssh) X(ping) X(port_forward) X(open) X(server) X(provisioner)      \
+                    X(reference) X(connect) X(vscodessh) X(agent)
 #define COMMAND_DECLARE(name) extern const struct command command_##name;
 COMMANDS(COMMAND_DECLARE)
 #undef COMMAND_DECLARE
@@ -46,6 +45,11 @@ CM_MUST_USE enum cm_code split_pair(struct cm_arena *a, const char *text, struct
  * key NULL: the body. */
 CM_MUST_USE enum cm_code json_member(struct cli *cli, struct cm_str body, const char *key,
                                      struct cm_str *ret, struct cm_err *err);
+
+/* Prints [{"Key":<each of the body>, and what more adds}, ...]; more may be NULL. */
+CM_MUST_USE enum cm_code json_rows(struct cli *cli, struct cm_str body, const char *key,
+                                   const char *(*more)(void *ctx, size_t i), void *ctx,
+                                   struct cm_err *err);
 
 /* Values for the parameters of a version. */
 struct param_sources {

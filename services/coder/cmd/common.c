@@ -34,6 +34,25 @@ enum cm_code json_member(struct cli *cli, struct cm_str body, const char *key, s
     return CM_OK;
 }
 
+enum cm_code json_rows(struct cli *cli, struct cm_str body, const char *key,
+                       const char *(*more)(void *, size_t), void *ctx, struct cm_err *err)
+{
+    const struct cm_json *root;
+    CM_AUTOBUF struct cm_buf out = CM_BUF_INIT((size_t)64 << 20);
+
+    if (cm_json_parse(cli->arena, body, &cm_json_file_limits, &root, err) != CM_OK)
+        return cm_err_wrap(err, "the server's answer");
+    cm_buf_char(&out, '[');
+    for (size_t i = 0; i < cm_json_count(root); i++) {
+        cm_buf_printf(&out, "%s{\"%s\":", i ? "," : "", key);
+        cm_json_write(&out, cm_json_at(root, i));
+        cm_buf_printf(&out, "%s}", more ? more(ctx, i) : "");
+    }
+    cm_buf_char(&out, ']');
+    ui_json_print(cm_buf_view(&out));
+    return CM_OK;
+}
+
 enum cm_code find_org(struct cli *cli, const struct api_organization **ret, struct cm_err *err)
 {
     struct api_organization *orgs = NULL;

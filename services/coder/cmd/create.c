@@ -1,5 +1,6 @@
 #include "cmd/cmd.h"
 #include "near.h"
+#include "schedule_text.h"
 
 struct create_opts {
     const char *tmpl, *version, *preset, *start_at, *automatic_updates, *copy_from;
@@ -278,13 +279,14 @@ static enum cm_code collect_params(struct cli *cli, const struct create_opts *o,
 static enum cm_code run(struct cli *cli, struct cm_err *err)
 {
     const struct create_opts *o = cli->opts;
-    const char *owner = NULL, *name = NULL;
+    const char *owner = NULL, *name = NULL, *start_at = NULL;
     struct api_workspace *copied = NULL, *made = NULL;
     struct api_template *t = NULL;
     struct api_create_workspace_request req = {.template_id = {{0}}};
     struct cm_uuid version;
 
-    if (cli_session(cli, err) != CM_OK || get_name(cli, &owner, &name, err) != CM_OK ||
+    if ((*o->start_at && schedule_parse_text(cli->arena, o->start_at, &start_at, err) != CM_OK) ||
+        cli_session(cli, err) != CM_OK || get_name(cli, &owner, &name, err) != CM_OK ||
         (*o->copy_from && find_workspace(cli, o->copy_from, &copied, err) != CM_OK) ||
         choose_template(cli, o, copied, &t, err) != CM_OK ||
         choose_version(cli, o, t, &version, err) != CM_OK ||
@@ -300,7 +302,7 @@ static enum cm_code run(struct cli *cli, struct cm_err *err)
                                 ? API_AUTOMATIC_UPDATES_ALWAYS
                                 : API_AUTOMATIC_UPDATES_NEVER;
     if (*o->start_at) {
-        req.autostart_schedule = cm_str(o->start_at);
+        req.autostart_schedule = cm_str(start_at);
         cm_set_has(req.has, API_CREATE_WORKSPACE_REQUEST_HAS_AUTOSTART_SCHEDULE);
     }
     if (o->stop_after > 0) {

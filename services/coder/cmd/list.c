@@ -1,4 +1,5 @@
 #include "cmd/cmd.h"
+#include "schedule_text.h"
 
 struct list_opts {
     bool all;
@@ -33,19 +34,6 @@ static const char *status_word(const struct api_workspace *w)
     return (size_t)s < CM_COUNT_OF(words) ? words[s] : "Unknown";
 }
 
-/* A duration without what is zero at its end: "8h", "1h30m". */
-static const char *short_duration(struct cm_arena *a, int64_t ms)
-{
-    CM_AUTOBUF struct cm_buf text = CM_BUF_INIT(64);
-    cm_duration_format(&text, ms * CM_MSEC);
-    struct cm_str s = cm_buf_view(&text);
-    if (cm_str_ends(s, CM_STR("m0s")))
-        s.len -= 2;
-    if (cm_str_ends(s, CM_STR("h0m")))
-        s.len -= 2;
-    return cm_arena_cstr(a, s);
-}
-
 static void row(struct cli *cli, struct ui_table *t, const struct api_workspace *w)
 {
     const struct api_workspace_build *b = w->latest_build;
@@ -65,11 +53,13 @@ static void row(struct cli *cli, struct ui_table *t, const struct api_workspace 
     ui_table_cell(t, cm_str(b ? ui_ago(cli->arena, b->created_at) : ""));
     ui_table_cell(t, b ? b->template_version_name : CM_STR(""));
     ui_table_cell(t, w->outdated ? CM_STR("true") : CM_STR("false"));
-    ui_table_cell(t, w->autostart_schedule);
+    ui_table_cell(t, w->autostart_schedule.len
+                         ? cm_str(schedule_format(cli->arena, w->autostart_schedule))
+                         : CM_STR(""));
     ui_table_cell(t, w->next_start_at.us && !cm_time_is_zero(w->next_start_at)
                          ? cm_str(ui_time(cli->arena, w->next_start_at))
                          : CM_STR(""));
-    ui_table_cell(t, has_ttl ? cm_str(short_duration(cli->arena, w->ttl_ms)) : CM_STR(""));
+    ui_table_cell(t, has_ttl ? cm_str(ui_duration(cli->arena, w->ttl_ms * CM_MSEC)) : CM_STR(""));
     ui_table_cell(t, b && b->deadline.us && !cm_time_is_zero(b->deadline)
                          ? cm_str(ui_time(cli->arena, b->deadline))
                          : CM_STR(""));

@@ -3,7 +3,6 @@
 #include <unistd.h>
 
 #include "cmd/cmd.h"
-#include "sys/child.h"
 
 struct login_opts {
     const char *email, *username, *name, *password;
@@ -120,36 +119,6 @@ static enum cm_code make_first_user(struct cli *cli, struct cm_sdk *sdk, struct 
     return CM_OK;
 }
 
-static const char *env_or_empty(const char *name)
-{
-    const char *value = cm_conf_getenv(name);
-    return value ? value : "";
-}
-
-/* Tries $BROWSER and the usual openers; nothing depends on it. */
-static bool open_browser(struct cli *cli, const char *url)
-{
-    const char *browser = cm_conf_getenv("BROWSER");
-    const char *const openers[] = {browser && *browser ? browser : "xdg-open", "sensible-browser"};
-
-    bool screen =
-        (browser && *browser) || *env_or_empty("DISPLAY") || *env_or_empty("WAYLAND_DISPLAY");
-
-    /* Without a screen an opener would start a browser in this terminal, or fail after all. */
-    if (cli->g.no_open || !screen)
-        return false;
-    for (size_t i = 0; i < CM_COUNT_OF(openers); i++) {
-        const char *const argv[] = {openers[i], url, NULL};
-        struct cm_child_spec spec = {.argv = argv, .new_session = true};
-        struct cm_child *c = NULL;
-        if (cm_child_start(&spec, &c, NULL) == CM_OK) {
-            cm_child_detach(c);
-            return true;
-        }
-    }
-    return false;
-}
-
 static enum cm_code ask_token(struct cli *cli, struct cm_sdk *sdk, const char **ret,
                               struct cm_err *err)
 {
@@ -157,7 +126,7 @@ static enum cm_code ask_token(struct cli *cli, struct cm_sdk *sdk, const char **
     const char *page = cm_arena_printf(cli->arena, "%s/cli-auth", cm_sdk_url(sdk));
     struct api_user *me = NULL;
 
-    if (open_browser(cli, page))
+    if (ui_open_browser(cli, page))
         printf("Your browser has been opened to visit:\n\n\t%s\n\n", page);
     else
         printf("Open the following in your browser:\n\n\t%s\n\n", page);

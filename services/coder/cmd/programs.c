@@ -4,7 +4,7 @@
 #include <stdlib.h>
 #include <unistd.h>
 
-#include "cmd/cmd.h"
+#include "cmd/provisioners.h"
 #include "sys/fs.h"
 
 #ifdef CODER_HAS_AGENT
@@ -158,11 +158,12 @@ static const struct command provisioner_start = {
     .run = run_provisioner,
 };
 
-static const struct command *const provisioner_sub[] = {&provisioner_start, NULL};
+static const struct command *const provisioner_sub[] = {&provisioner_start, &provisioner_list,
+                                                        &provisioner_jobs, &provisioner_keys, NULL};
 
 const struct command command_provisioner = {
     .name = "provisioner",
     .aliases = "provisioners",
-    .brief = "Run provisioner daemons",
+    .brief = "View and manage provisioner daemons and jobs",
     .sub = provisioner_sub,
 };

@@ -7,26 +7,6 @@ static const char *duration_text(struct cm_arena *a, int64_t ms)
     return cm_arena_cstr(a, cm_buf_view(&text));
 }
 
-/* [{"Key":<each>}, ...] */
-static enum cm_code wrap_rows(struct cli *cli, struct cm_str body, const char *key,
-                              const char *(*more)(void *, size_t), void *ctx, struct cm_err *err)
-{
-    const struct cm_json *root;
-    CM_AUTOBUF struct cm_buf out = CM_BUF_INIT((size_t)64 << 20);
-
-    if (cm_json_parse(cli->arena, body, &cm_json_file_limits, &root, err) != CM_OK)
-        return cm_err_wrap(err, "the server's answer");
-    cm_buf_char(&out, '[');
-    for (size_t i = 0; i < cm_json_count(root); i++) {
-        cm_buf_printf(&out, "%s{\"%s\":", i ? "," : "", key);
-        cm_json_write(&out, cm_json_at(root, i));
-        cm_buf_printf(&out, "%s}", more ? more(ctx, i) : "");
-    }
-    cm_buf_char(&out, ']');
-    ui_json_print(cm_buf_view(&out));
-    return CM_OK;
-}
-
 static enum cm_code run_list(struct cli *cli, struct cm_err *err)
 {
     struct cm_str body;
@@ -39,7 +19,7 @@ static enum cm_code run_list(struct cli *cli, struct cm_err *err)
         CM_OK)
         return err->code;
     if (ui_wants_json(cli))
-        return wrap_rows(cli, body, "Template", NULL, NULL, err);
+        return json_rows(cli, body, "Template", NULL, NULL, err);
     if (cm_json_decode_answer_list(&api_template_msg, cli->arena, body, (void **)&all, &n, err) !=
         CM_OK)
         return err->code;
@@ -174,7 +154,7 @@ static enum cm_code run_versions(struct cli *cli, struct cm_err *err)
         return err->code;
     struct active_mark mark = {all, n, t->active_version_id};
     if (ui_wants_json(cli))
-        return wrap_rows(cli, body, "TemplateVersion", active_text, &mark, err);
+        return json_rows(cli, body, "TemplateVersion", active_text, &mark, err);
     struct ui_table *table = ui_table_new(cli->arena, cli->command->columns);
     for (size_t i = 0; i < n; i++) {
         ui_table_row(table);
@@ -209,7 +189,9 @@ static const struct command versions_list = {
     .run = run_versions,
 };
 
-static const struct command *const versions_subs[] = {&versions_list, NULL};
+static const struct command *const versions_subs[] = {&versions_list, &templates_versions_promote,
+                                                      &templates_versions_archive,
+                                                      &templates_versions_unarchive, NULL};
 
 static const struct command versions = {
     .name = "versions",
@@ -318,8 +300,16 @@ static const struct command edit = {
     .run = run_edit,
 };
 
-static const struct command *const subs[] = {
-    &templates_init, &list, &templates_push, &delete, &versions, &templates_pull, &edit, NULL};
+static const struct command *const subs[] = {&templates_init,
+                                             &list,
+                                             &templates_push,
+                                             &delete,
+                                             &versions,
+                                             &templates_pull,
+                                             &edit,
+                                             &templates_archive,
+                                             &templates_presets,
+                                             NULL};
 
 const struct command command_templates = {
     .name = "templates",

@@ -77,6 +77,8 @@ static const struct command create = {
     .run = run_create,
 };
 
+#define COLUMNS "id|name|scopes|allow list|last used|expires at|created at|owner"
+
 struct list_opts {
     bool all, expired;
 };
@@ -89,19 +91,12 @@ static const struct cm_opt list_opts[] = {
      .help = "Include expired tokens in the output."},
 };
 
-static enum cm_code run_list(struct cli *cli, struct cm_err *err)
+/* A list as the server tells it. */
+static enum cm_code print_keys(struct cli *cli, struct cm_str body, struct cm_err *err)
 {
-    const struct list_opts *o = cli->opts;
-    struct cm_str body;
     struct api_api_key_with_owner *keys = NULL;
     size_t n = 0;
 
-    if (cli_session(cli, err) != CM_OK)
-        return err->code;
-    if (cm_sdk_raw(cli->sdk, cli->arena, "GET", NULL, NULL, &body, err,
-                   "/api/v2/users/me/keys/tokens?include_all=%s&include_expired=%s",
-                   o->all ? "true" : "false", o->expired ? "true" : "false") != CM_OK)
-        return cm_err_wrap(err, "list tokens");
     if (cm_json_decode_answer_list(&api_api_key_with_owner_msg, cli->arena, body, (void **)&keys,
                                    &n, err) != CM_OK)
         return err->code;
@@ -138,6 +133,20 @@ static enum cm_code run_list(struct cli *cli, struct cm_err *err)
     return CM_OK;
 }
 
+static enum cm_code run_list(struct cli *cli, struct cm_err *err)
+{
+    const struct list_opts *o = cli->opts;
+    struct cm_str body;
+
+    if (cli_session(cli, err) != CM_OK)
+        return err->code;
+    if (cm_sdk_raw(cli->sdk, cli->arena, "GET", NULL, NULL, &body, err,
+                   "/api/v2/users/me/keys/tokens?include_all=%s&include_expired=%s",
+                   o->all ? "true" : "false", o->expired ? "true" : "false") != CM_OK)
+        return cm_err_wrap(err, "list tokens");
+    return print_keys(cli, body, err);
+}
+
 static const struct command list = {
     .name = "list",
     .aliases = "ls",
@@ -147,7 +156,7 @@ static const struct command list = {
     .opts_size = sizeof(struct list_opts),
     .uses = USES_OUTPUT,
     .outputs = "table|json",
-    .columns = "id|name|scopes|allow list|last used|expires at|created at|owner",
+    .columns = COLUMNS,
     .default_columns = "id,name,last used,expires at,created at",
     .run = run_list,
 };
@@ -180,6 +189,32 @@ static enum cm_code find_key(struct cli *cli, const char *what, struct api_api_k
     return CM_OK;
 }
 
+static enum cm_code run_view(struct cli *cli, struct cm_err *err)
+{
+    struct api_api_key *key = NULL;
+    struct cm_str body;
+
+    if (cli_session(cli, err) != CM_OK || find_key(cli, cli_arg(cli, 0), &key, err) != CM_OK)
+        return err->code;
+    if (cm_sdk_raw(cli->sdk, cli->arena, "GET", NULL, NULL, &body, err, "/api/v2/users/me/keys/%s",
+                   cm_sdk_part(cli->arena, key->id)) != CM_OK)
+        return cm_err_wrap(err, "fetch token");
+    return print_keys(cli, cm_arena_fmt(cli->arena, "[%.*s]", CM_STR_ARG(body)), err);
+}
+
+static const struct command view = {
+    .name = "view",
+    .args = "<name|id>",
+    .brief = "Display detailed information about a token",
+    .uses = USES_OUTPUT,
+    .outputs = "table|json",
+    .columns = COLUMNS,
+    .default_columns = "id,name,scopes,allow list,last used,expires at,created at",
+    .min_args = 1,
+    .max_args = 1,
+    .run = run_view,
+};
+
 static enum cm_code run_remove(struct cli *cli, struct cm_err *err)
 {
     const struct remove_opts *o = cli->opts;
@@ -208,7 +243,7 @@ static const struct command remove_ = {
     .run = run_remove,
 };
 
-static const struct command *const subs[] = {&create, &list, &remove_, NULL};
+static const struct command *const subs[] = {&create, &list, &view, &remove_, NULL};
 
 const struct command command_tokens = {
     .name = "tokens",

@@ -3,6 +3,13 @@
 
 #define PASSWORD_LEN 20
 
+static enum cm_code not_found(struct cli *cli, enum cm_code code)
+{
+    if (code == CM_NOT_FOUND)
+        cli->hint = "'coder users list' shows the users.";
+    return code;
+}
+
 static enum cm_code get_user(struct cli *cli, const char *name, struct api_user **ret,
                              struct cm_err *err)
 {
@@ -10,7 +17,7 @@ static enum cm_code get_user(struct cli *cli, const char *name, struct api_user 
         return err->code;
     if (cm_sdk_get(cli->sdk, cli->arena, &api_user_msg, ret, err, "/api/v2/users/%s",
                    cm_sdk_part(cli->arena, cm_str(name))) != CM_OK)
-        return cm_err_wrap(err, "fetch user");
+        return not_found(cli, cm_err_wrap(err, "fetch user"));
     return CM_OK;
 }
 
@@ -196,7 +203,7 @@ static enum cm_code run_show(struct cli *cli, struct cm_err *err)
         return err->code;
     if (cm_sdk_raw(cli->sdk, cli->arena, "GET", NULL, NULL, &body, err, "/api/v2/users/%s",
                    cm_sdk_part(cli->arena, cm_str(cli_arg(cli, 0)))) != CM_OK)
-        return err->code;
+        return not_found(cli, err->code);
     if (ui_wants_json(cli)) {
         if (json_member(cli, body, NULL, &body, err) != CM_OK)
             return err->code;
@@ -308,8 +315,87 @@ static const struct command delete = {
     .run = run_delete,
 };
 
-static const struct command *const subs[] = {&create,   &list,   &show, &suspend,
-                                             &activate, &delete, NULL};
+struct roles_opts {
+    struct cm_conf_list roles;
+};
+
+static const struct cm_opt roles_opts[] = {
+    {CM_OPT_LIST, offsetof(struct roles_opts, roles), "roles",
+     .help = "A list of roles to give to the user. This removes any existing roles the user may "
+             "have."},
+};
+
+/* The roles that a person types, when no flag names them. */
+static enum cm_code ask_roles(struct cli *cli, const struct api_user *u, struct cm_str **ret,
+                              size_t *ret_n, struct cm_err *err)
+{
+    struct api_assignable_roles *all = NULL;
+    CM_AUTOBUF struct cm_buf now = CM_BUF_INIT(4096);
+    const char *answer = NULL;
+    struct cm_str rest, one;
+    size_t n = 0;
+
+    if (cm_sdk_get_list(cli->sdk, cli->arena, &api_assignable_roles_msg, &all, &n, err,
+                        "/api/v2/users/roles") != CM_OK)
+        return cm_err_wrap(err, "fetch site roles");
+    fprintf(stderr, "Roles to choose from:");
+    for (size_t i = 0; i < n; i++)
+        fprintf(stderr, "%s %.*s", i ? "," : "", CM_STR_ARG(all[i].name));
+    for (size_t i = 0; i < u->n_roles; i++)
+        cm_buf_printf(&now, "%s%.*s", i ? "," : "", CM_STR_ARG(u->roles[i].name));
+    fputc('\n', stderr);
+    struct ui_question q = {.text = "Roles, with commas between, or none:",
+                            .def = cm_arena_cstr(cli->arena, cm_buf_view(&now))};
+    if (ui_ask(cli, &q, &answer, err) != CM_OK)
+        return err->code;
+    *ret = CM_NEW_ARRAY(cli->arena, struct cm_str, strlen(answer) + 1);
+    for (rest = cm_str(strcmp(answer, "none") == 0 ? "" : answer); rest.len;) {
+        rest = cm_str_split(rest, ',', &one);
+        one = cm_str_trim(one);
+        if (one.len)
+            (*ret)[(*ret_n)++] = one;
+    }
+    return CM_OK;
+}
+
+static enum cm_code run_edit_roles(struct cli *cli, struct cm_err *err)
+{
+    const struct roles_opts *o = cli->opts;
+    struct api_update_roles req = {.n_roles = 0};
+    struct api_user *u = NULL;
+
+    if (get_user(cli, cli_arg(cli, 0), &u, err) != CM_OK)
+        return err->code;
+    if (cm_conf_given(cli->conf, "roles")) {
+        req.roles = CM_NEW_ARRAY(cli->arena, struct cm_str, o->roles.n + 1);
+        for (size_t i = 0; i < o->roles.n; i++)
+            if (*o->roles.v[i])
+                req.roles[req.n_roles++] = cm_str(o->roles.v[i]);
+    } else if (ask_roles(cli, u, &req.roles, &req.n_roles, err) != CM_OK) {
+        return err->code;
+    }
+    if (cm_sdk_send(cli->sdk, cli->arena, "PUT", &api_update_roles_msg, &req, NULL, NULL, err,
+                    "/api/v2/users/%s/roles", cm_uuid_text(u->id).s) != CM_OK)
+        return cm_err_wrap(err, "update user roles");
+    printf("Updated the roles of %.*s.\n", CM_STR_ARG(u->username));
+    return CM_OK;
+}
+
+static const struct command edit_roles = {
+    .name = "edit-roles",
+    .args = "<username|user_id>",
+    .brief = "Edit a user's roles by username or id",
+    .opts = roles_opts,
+    .n_opts = CM_COUNT_OF(roles_opts),
+    .opts_size = sizeof(struct roles_opts),
+    .uses = USES_YES,
+    .min_args = 1,
+    .max_args = 1,
+    .run = run_edit_roles,
+};
+
+static const struct command *const subs[] = {&create,   &list,   &show,       &suspend,
+                                             &activate, &delete, &edit_roles, NULL};
 
 const struct command command_users = {
     .name = "users",

@@ -181,3 +181,15 @@ const char *ui_ago(struct cm_arena *a, struct cm_time t)
         return cm_arena_printf(a, "%lldh%lldm", s / 3600, s % 3600 / 60);
     return cm_arena_printf(a, "%lldd%lldh", s / 86400, s % 86400 / 3600);
 }
+
+const char *ui_duration(struct cm_arena *a, cm_usec d)
+{
+    CM_AUTOBUF struct cm_buf text = CM_BUF_INIT(64);
+    cm_duration_format(&text, d);
+    struct cm_str s = cm_buf_view(&text);
+    if (cm_str_ends(s, CM_STR("m0s")))
+        s.len -= 2;
+    if (cm_str_ends(s, CM_STR("h0m")))
+        s.len -= 2;
+    return cm_arena_cstr(a, s);
+}

@@ -25,3 +25,5 @@ const char *ui_time(struct cm_arena *a, struct cm_time t);
 const char *ui_now(struct cm_arena *a);
 /* "5m" in words, for how long ago something was: "5 minutes". */
 const char *ui_ago(struct cm_arena *a, struct cm_time t);
+/* A duration without what is zero at its end: "8h", "1h30m". */
+const char *ui_duration(struct cm_arena *a, cm_usec d);
