@@ -129,10 +129,7 @@ static enum cm_code listen_http(struct coderd *app, struct cm_err *err)
         if (cm_http_server_new(&cfg, app->opt->tls_address, &app->https, err) != CM_OK)
             return cm_err_wrap(err, "listen on %s", app->opt->tls_address);
     }
-    if (!app->http && !app->https)
-        return cm_err_set(
-            err, CM_INVALID,
-            "there is nothing to listen on: set CODER_HTTP_ADDRESS or CODER_TLS_ENABLE");
+    cm_assert(app->http || app->https); /* options_check */
     return CM_OK;
 }
 

@@ -60,6 +60,51 @@ static bool is_negative(const struct cm_opt *row, const void *at)
     return false;
 }
 
+static enum cm_code check_address(const char *flag, const char *address, struct cm_err *err)
+{
+    const char *colon = strrchr(address, ':');
+    int64_t port;
+
+    if (colon && cm_str_to_i64(cm_str(colon + 1), &port) && port >= 0 && port <= UINT16_MAX)
+        return CM_OK;
+    return cm_err_set(err, CM_INVALID,
+                      "--%s \"%s\" must have the form host:port, such as 127.0.0.1:3000", flag,
+                      address);
+}
+
+static enum cm_code check_url(const char *flag, const char *url, struct cm_err *err)
+{
+    struct cm_str rest = cm_str(url);
+
+    if (!*url)
+        return CM_OK;
+    if (cm_str_starts_nocase(rest, CM_STR("http://")))
+        rest = cm_str_sub(rest, 7, rest.len);
+    else if (cm_str_starts_nocase(rest, CM_STR("https://")))
+        rest = cm_str_sub(rest, 8, rest.len);
+    else
+        rest = CM_STR("");
+    if (rest.len && !strchr("/:?#", rest.ptr[0]))
+        return CM_OK;
+    return cm_err_set(err, CM_INVALID,
+                      "--%s \"%s\" must be a URL such as https://coder.example.com", flag, url);
+}
+
+/* What can be said before there is a database. */
+static enum cm_code check_listening(const struct coderd_options *opt, struct cm_err *err)
+{
+    if (!opt->http_address[0] && !opt->tls_enable)
+        return cm_err_set(err, CM_INVALID,
+                          "there is nothing to listen on: set --http-address or --tls-enable");
+    if (opt->http_address[0] && check_address("http-address", opt->http_address, err) != CM_OK)
+        return err->code;
+    if (!opt->tls_enable)
+        return CM_OK;
+    if (!opt->tls_cert_file[0] || !opt->tls_key_file[0])
+        return cm_err_set(err, CM_INVALID, "--tls-enable needs --tls-cert-file and --tls-key-file");
+    return check_address("tls-address", opt->tls_address, err);
+}
+
 enum cm_code options_check(const struct coderd_options *opt, struct cm_err *err)
 {
     for (size_t i = 0; i < coderd_option_row_count; i++) {
@@ -67,7 +112,9 @@ enum cm_code options_check(const struct coderd_options *opt, struct cm_err *err)
         if (is_negative(row, (const char *)opt + row->offset))
             return cm_err_set(err, CM_INVALID, "--%s must be 0 or more", row->flag);
     }
-    return CM_OK;
+    if (check_listening(opt, err) != CM_OK)
+        return err->code;
+    return check_url("access-url", opt->access_url, err);
 }
 
 enum cm_code options_load(int argc, char **argv, struct coderd_options *ret,

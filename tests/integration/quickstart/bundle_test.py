@@ -166,10 +166,20 @@ class BundleTest(unittest.TestCase):
             port = free_port()
             env = {"CODER_TLS_ENABLE": "true", "CODER_TLS_ADDRESS": f"127.0.0.1:{port}", "CODER_TLS_CERT_FILE": cert,
                    "CODER_TLS_KEY_FILE": key}
-            with Bundle(provisioners=0, env=env):
+            with Bundle(provisioners=0, env=env) as b:
                 context = ssl.create_default_context(cafile=cert)
                 with urllib.request.urlopen(f"https://localhost:{port}/api/v2/buildinfo", context=context, timeout=20) as r:
                     self.assertEqual(r.status, 200)
+                b["server"].stop()
+                other = os.path.join(d, "other.pem")
+                subprocess.run(["openssl", "genrsa", "-out", other, "2048"], check=True, capture_output=True)
+                for name, path, says in (("KEY", other, "the key is not the certificate's"), ("KEY", cert, "none in PEM form"),
+                                         ("CERT", "/nonexistent.pem", "No such file"), ("CERT", __file__, "none in PEM form")):
+                    done = subprocess.run([b.path("coder"), "server"], env={**b["server"].env, **env, f"CODER_TLS_{name}_FILE": path},
+                                          capture_output=True, text=True, timeout=120, check=False)
+                    self.assertEqual(done.returncode, 1, done)
+                    self.assertIn(says, done.stderr)
+                    self.assertIn(path, done.stderr)
 
     def test_a_long_and_closed_way_to_the_data(self):
         with tempfile.TemporaryDirectory() as d:  # of mode 0700
