@@ -88,9 +88,16 @@ void cm_db_arg_uuid(struct cm_db_args *q, struct cm_uuid v)
     put(q, p, sizeof(v.b));
 }
 
+/* What has no such time is one that the database refuses. */
+static int64_t to_pg_time(struct cm_time t)
+{
+    int64_t us;
+    return __builtin_sub_overflow(t.us, PG_EPOCH_US, &us) ? INT64_MIN + 1 : us;
+}
+
 void cm_db_arg_time(struct cm_db_args *q, struct cm_time v)
 {
-    cm_db_arg_int(q, v.us - PG_EPOCH_US);
+    cm_db_arg_int(q, to_pg_time(v));
 }
 
 void cm_db_arg_json(struct cm_db_args *q, struct cm_str v)
@@ -264,7 +271,7 @@ void cm_db_arg_times(struct cm_db_args *q, const struct cm_time *v, size_t n)
     char *at = array_begin(q, CM_PG_TIMESTAMPTZ, n, n * 8);
     for (size_t i = 0; i < n; i++) {
         char b[8];
-        put64(b, (uint64_t)(v[i].us - PG_EPOCH_US));
+        put64(b, (uint64_t)to_pg_time(v[i]));
         at = array_item(at, b, sizeof(b));
     }
 }

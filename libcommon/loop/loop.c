@@ -260,14 +260,33 @@ void cm_watch_start(struct cm_watch *w, struct cm_loop *l, int fd, bool for_writ
     w->ctx = ctx;
     w->ev =
         event_new(l->base, fd, (short)((for_write ? EV_WRITE : EV_READ) | EV_PERSIST), on_watch, w);
+    w->again = NULL;
     cm_assert(w->ev && event_add(w->ev, NULL) == 0);
+}
+
+static void on_rested(evutil_socket_t fd, short what, void *ctx)
+{
+    (void)fd;
+    (void)what;
+    struct cm_watch *w = ctx;
+    cm_assert(event_add(w->ev, NULL) == 0);
+}
+
+void cm_watch_rest(struct cm_watch *w, cm_usec d)
+{
+    struct timeval tv = to_timeval(d);
+    if (!w->again)
+        w->again = evtimer_new(event_get_base(w->ev), on_rested, w);
+    cm_assert(w->again && event_del(w->ev) == 0 && evtimer_add(w->again, &tv) == 0);
 }
 
 void cm_watch_stop(struct cm_watch *w)
 {
+    if (w->again)
+        event_free(w->again);
     if (w->ev)
         event_free(w->ev);
-    w->ev = NULL;
+    w->ev = w->again = NULL;
 }
 
 static void on_signal(evutil_socket_t fd, short what, void *ctx)

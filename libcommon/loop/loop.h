@@ -56,12 +56,14 @@ void cm_timer_done(struct cm_timer *t);
 
 /* Watches a descriptor that somebody else owns. fn runs on each readiness until cm_watch_stop. */
 struct cm_watch {
-    struct event *ev;
+    struct event *ev, *again;
     void (*fn)(void *ctx, int fd);
     void *ctx;
 };
 void cm_watch_start(struct cm_watch *w, struct cm_loop *l, int fd, bool for_write,
                     void (*fn)(void *ctx, int fd), void *ctx);
+/* Looks away for a while, from something that stays ready and cannot be served now. */
+void cm_watch_rest(struct cm_watch *w, cm_usec d);
 void cm_watch_stop(struct cm_watch *w);
 
 /* Signals, delivered on this loop. One loop per process takes signals. */

@@ -22,6 +22,7 @@
  * each time. */
 #define READ_CHUNK    ((size_t)128 * 1024 - 64)
 #define NOTSENT_LOWAT (128 * 1024)
+#define ACCEPT_PAUSE  (CM_SECOND / 4)
 
 struct sock {
     struct cm_stream s;
@@ -176,6 +177,14 @@ static void sock_close(struct cm_stream *s)
 
 static const struct cm_stream_ops sock_ops = {sock_send, sock_unsent, sock_consumed, sock_finish,
                                               sock_close};
+
+int cm_sock_accept(struct cm_watch *listener, int fd, struct sockaddr *sa, socklen_t *len)
+{
+    int got = accept4(fd, sa, len, SOCK_CLOEXEC | SOCK_NONBLOCK);
+    if (got < 0 && (errno == EMFILE || errno == ENFILE || errno == ENOBUFS || errno == ENOMEM))
+        cm_watch_rest(listener, ACCEPT_PAUSE);
+    return got;
+}
 
 void cm_sock_tune(int fd)
 {

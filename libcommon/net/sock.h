@@ -1,6 +1,8 @@
 /* Streams over sockets: TCP, unix, socket pairs, with TLS or without. */
 #pragma once
 
+#include <sys/socket.h>
+
 #include "net/stream.h"
 
 struct ssl_st;
@@ -20,6 +22,10 @@ struct ssl_st *cm_sock_stream_ssl(const struct cm_stream *s); /* borrowed, or NU
  * is invalid at once. */
 void cm_sock_stream_move(struct cm_stream *s, struct cm_loop *to,
                          void (*ready)(struct cm_stream *s, void *ctx), void *ctx);
+
+/* For a watched listener: accept4, non-blocking; -1 when there is nobody, or no descriptor left, in
+ * which case the watch rests, since the listener stays ready. sa and len may be NULL. */
+int cm_sock_accept(struct cm_watch *listener, int fd, struct sockaddr *sa, socklen_t *len);
 
 /* Keepalive, no Nagle, and a short kernel send queue so that a keystroke is not queued behind bulk
  * data. */

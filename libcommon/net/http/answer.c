@@ -184,6 +184,7 @@ static void conn_forget(void *arg)
 {
     struct cm_http_conn *c = arg;
     cm_timer_done(&c->timer);
+    cm_buf_done(&c->body);
     cm_free(c);
 }
 

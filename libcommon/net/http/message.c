@@ -15,6 +15,16 @@ struct cm_str cm_http_header(const struct cm_http_head *h, const char *name)
     return CM_STR_NONE;
 }
 
+struct cm_str cm_http_header_last(const struct cm_http_head *h, const char *name)
+{
+    struct cm_str want = cm_str(name);
+    for (size_t i = h->n_headers; i-- > 0;) {
+        if (cm_str_eq_nocase(h->headers[i].name, want))
+            return h->headers[i].value;
+    }
+    return CM_STR_NONE;
+}
+
 bool cm_http_header_has(const struct cm_http_head *h, const char *name, const char *token)
 {
     struct cm_str want_name = cm_str(name), want = cm_str(token);

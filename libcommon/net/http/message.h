@@ -40,6 +40,8 @@ struct cm_http_head {
 
 /* The first header of that name (any case), or CM_STR_NONE with ptr NULL. */
 struct cm_str cm_http_header(const struct cm_http_head *h, const char *name);
+/* The last one, which is what the nearest of several proxies has added. */
+struct cm_str cm_http_header_last(const struct cm_http_head *h, const char *name);
 /* Whether a comma-separated header has that token (any case). */
 bool cm_http_header_has(const struct cm_http_head *h, const char *name, const char *token);
 /* The first query parameter of that name, decoded into the arena; ptr NULL when absent or broken.

@@ -23,6 +23,7 @@
 
 static void on_stream(struct cm_stream *s, enum cm_stream_event ev, void *ctx);
 static void conn_read(struct cm_http_conn *c);
+static void read_body(struct cm_http_conn *c);
 
 static void arm(struct cm_http_conn *c, cm_usec d)
 {
@@ -33,6 +34,7 @@ static void conn_free(void *arg)
 {
     struct cm_http_conn *c = arg;
     cm_timer_done(&c->timer);
+    cm_buf_done(&c->body); /* of a request that never became whole */
     cm_free(c);
 }
 
@@ -92,16 +94,54 @@ static struct cm_http_req *req_new(struct cm_http_conn *c)
     return r;
 }
 
+/* What a request's body has taken of the server's budget: given back with the request's arena. */
+struct http_charge {
+    struct http_budget *budget;
+    size_t memory, disk;
+};
+
+static void budget_unref(struct http_budget *b)
+{
+    if (atomic_fetch_sub(&b->refs, 1) == 1)
+        cm_free(b);
+}
+
+static void charge_return(void *arg)
+{
+    struct http_charge *x = arg;
+    atomic_fetch_sub(&x->budget->memory, x->memory);
+    atomic_fetch_sub(&x->budget->disk, x->disk);
+    budget_unref(x->budget);
+}
+
+/* False: there is no room for so many bytes more. */
+static bool charge_take(struct cm_http_conn *c, size_t n)
+{
+    struct http_budget *b = c->server->budget;
+    bool disk = c->req->spool_fd >= 0;
+    if (!c->charge) {
+        c->charge = CM_NEW(c->req->arena, struct http_charge);
+        c->charge->budget = b;
+        atomic_fetch_add(&b->refs, 1);
+        cm_arena_defer(c->req->arena, charge_return, c->charge);
+    }
+    *(disk ? &c->charge->disk : &c->charge->memory) += n;
+    return disk ? atomic_fetch_add(&b->disk, n) + n <= BODIES_DISK_MAX
+                : atomic_fetch_add(&b->memory, n) + n <= BODIES_MEMORY_MAX;
+}
+
 /* Body bytes, from the parser. */
 static int on_body(http_parser *p, const char *at, size_t len)
 {
     struct cm_http_conn *c = p->data;
     struct cm_http_req *r = c->req;
     r->body_len += len;
-    if (c->discard)
-        return 0;
     if (r->body_len > r->body_max) {
         c->too_large = true;
+        return 1;
+    }
+    if (!charge_take(c, len)) {
+        c->too_busy = true;
         return 1;
     }
     if (r->spool_fd >= 0) {
@@ -180,6 +220,23 @@ static bool spool_open(struct cm_http_conn *c)
     return true;
 }
 
+/* The application wants the body. False when the connection has been answered. */
+static bool body_begin(struct cm_http_conn *c)
+{
+    struct cm_http_req *r = c->req;
+    c->body = CM_BUF_INIT(r->body_max);
+    if (r->spool && r->head.has_body && !spool_open(c))
+        return false;
+    http_parser_init(&c->parser, HTTP_REQUEST);
+    c->parser.data = c;
+    cm_ignore(http_parser_execute(&c->parser, &body_settings, c->head_text.ptr, c->head_text.len) !=
+                  c->head_text.len,
+              "it was parsed once already");
+    if (r->head.has_body && cm_http_header_has(&r->head, "expect", "100-continue"))
+        cm_stream_write(c->stream, "HTTP/1.1 100 Continue\r\n\r\n", 25);
+    return true;
+}
+
 /* The head is in: parse it, ask the application, start on the body. False when the connection has
  * been answered. */
 static bool head_complete(struct cm_http_conn *c, size_t head_len)
@@ -200,7 +257,8 @@ static bool head_complete(struct cm_http_conn *c, size_t head_len)
     }
     c->state = CONN_BODY;
     c->keep_alive = r->head.keep_alive && !c->server->draining;
-    c->complete = c->too_large = c->discard = false;
+    c->complete = c->too_large = c->too_busy = c->held = false;
+    c->charge = NULL;
     c->spool_errno = 0;
     cm_buf_done(&c->body);
     c->handling = true;
@@ -212,20 +270,33 @@ static bool head_complete(struct cm_http_conn *c, size_t head_len)
         http_answer_error(c, 413, "The request body is larger than this endpoint accepts.");
         return false;
     }
-    c->body = CM_BUF_INIT(r->body_max);
-    if (r->spool && r->head.has_body && !spool_open(c))
+    c->head_text = cm_str_n(text, head_len);
+    if (r->hold) {
+        c->held = c->handling = true;
+        arm(c, MOVE_TIMEOUT);
         return false;
-    http_parser_init(&c->parser, HTTP_REQUEST);
-    c->parser.data = c;
-    cm_ignore(http_parser_execute(&c->parser, &body_settings, text, head_len) != head_len,
-              "it was parsed once already");
-    if (r->head.has_body && cm_http_header_has(&r->head, "expect", "100-continue"))
-        cm_stream_write(c->stream, "HTTP/1.1 100 Continue\r\n\r\n", 25);
-    return true;
+    }
+    return body_begin(c);
+}
+
+void cm_http_body_go(struct cm_http_req *r)
+{
+    struct cm_http_conn *c = r->conn;
+    if (!c) {
+        http_req_free(r);
+        return;
+    }
+    CM_ON_LOOP(c->loop);
+    cm_assert(c->held && !r->answered);
+    c->held = c->handling = false;
+    if (body_begin(c))
+        read_body(c);
 }
 
 static void read_body(struct cm_http_conn *c)
 {
+    if (c->held)
+        return; /* its size is bounded like that of any input */
     struct evbuffer *in = cm_stream_input(c->stream);
     while (!c->complete) {
         struct evbuffer_iovec v;
@@ -237,6 +308,12 @@ static void read_body(struct cm_http_conn *c)
         cm_stream_consumed(c->stream, n);
         if (c->too_large) {
             http_answer_error(c, 413, "The request body is larger than this endpoint accepts.");
+            return;
+        }
+        if (c->too_busy) {
+            http_answer_error(c, 503,
+                              "The server is taking too many large requests at once. Try again "
+                              "shortly.");
             return;
         }
         if (c->spool_errno) {
@@ -313,6 +390,17 @@ static void conn_read(struct cm_http_conn *c)
     }
 }
 
+/* Closing with unread input would reset the connection under the answer, so finish and drain for a
+ * while. */
+static void linger(struct cm_http_conn *c)
+{
+    c->state = CONN_LINGER;
+    cm_stream_finish(c->stream);
+    arm(c, LINGER_TIMEOUT);
+    if (c->stream->eof && cm_stream_unsent(c->stream) == 0)
+        conn_close(c);
+}
+
 void http_next_request(struct cm_http_conn *c)
 {
     c->handling = false;
@@ -323,13 +411,7 @@ void http_next_request(struct cm_http_conn *c)
     if (c->stream->eof && evbuffer_get_length(cm_stream_input(c->stream)) == 0)
         c->keep_alive = false;
     if (!c->keep_alive || c->server->draining || c->stream->failed) {
-        /* Closing with unread input would reset the connection under the answer, so finish and
-         * drain for a while. */
-        c->state = CONN_LINGER;
-        cm_stream_finish(c->stream);
-        arm(c, LINGER_TIMEOUT);
-        if (c->stream->eof && cm_stream_unsent(c->stream) == 0)
-            conn_close(c);
+        linger(c);
         return;
     }
     c->state = CONN_HEAD;
@@ -346,8 +428,10 @@ static void on_stream(struct cm_stream *s, enum cm_stream_event ev, void *ctx)
         conn_read(c);
         break;
     case CM_STREAM_EOF:
-        if (c->state == CONN_HEAD || c->state == CONN_BODY ||
-            (c->state == CONN_LINGER && cm_stream_unsent(s) == 0))
+        if (c->state == CONN_HEAD && cm_stream_unsent(s))
+            linger(c); /* it asks for nothing more, but waits for its answers */
+        else if (c->state == CONN_HEAD || c->state == CONN_BODY ||
+                 (c->state == CONN_LINGER && cm_stream_unsent(s) == 0))
             conn_close(c);
         else if (c->handling && c->req && c->req->on_gone)
             conn_close(c); /* a streamed answer has lost its reader */
@@ -416,12 +500,22 @@ static void on_accept(struct evconnlistener *l, evutil_socket_t fd, struct socka
     cm_loop_post(acc->loop, conn_start, acc);
 }
 
+static void on_accept_again(void *ctx)
+{
+    struct cm_http_server *s = ctx;
+    if (s->listener)
+        evconnlistener_enable(s->listener);
+}
+
+/* Mostly for want of descriptors, of which there are no more at once: asking again on each turn of
+ * the loop would only take the time of those who have a connection. */
 static void on_accept_error(struct evconnlistener *l, void *ctx)
 {
-    (void)l;
-    (void)ctx;
+    struct cm_http_server *s = ctx;
     char text[128];
     CM_WARN("cannot accept a connection", CM_F_CSTR(error, strerror_r(errno, text, sizeof(text))));
+    evconnlistener_disable(l);
+    cm_timer_start(&s->accept_again, ACCEPT_PAUSE);
 }
 
 static enum cm_code listen_on(const char *address, int *ret_fd, struct cm_err *err)
@@ -480,6 +574,9 @@ enum cm_code cm_http_server_new(const struct cm_http_server_config *cfg, const c
         evconnlistener_new(cm_loop_base(cfg->loops[0]), on_accept, s,
                            LEV_OPT_CLOSE_ON_FREE | LEV_OPT_CLOSE_ON_EXEC, 0, CM_TAKE_FD(fd));
     cm_assert(s->listener);
+    s->budget = cm_xcalloc(1, sizeof(*s->budget));
+    s->budget->refs = 1;
+    cm_timer_init(&s->accept_again, cfg->loops[0], on_accept_again, s);
     evconnlistener_set_error_cb(s->listener, on_accept_error);
     *ret = s;
     return CM_OK;
@@ -506,6 +603,8 @@ void cm_http_server_free(struct cm_http_server *s)
         evconnlistener_free(s->listener);
     CM_LIST_EACH(l, &s->conns)
     conn_close(cm_container_of(l, struct cm_http_conn, link));
+    cm_timer_done(&s->accept_again);
+    budget_unref(s->budget);
     pthread_mutex_destroy(&s->lock);
     /* Connections freed later on their loops still name the server's fields only before being
      * closed. */

@@ -7,9 +7,10 @@
  * answers; the answer may be prepared on any thread, but every function below is called on the
  * request's loop. A request whose client went away is still answered (into nothing).
  *
- * Bounds: head 64 KiB and 100 headers (431), body as on_head says (413), a head within 20 s of its
- * first byte, a body or an answer that moves at least every 30 s, idle connections 75 s,
- * connections in all as configured. */
+ * Bounds: head 64 KiB and 100 headers (431), body as on_head says (413), all bodies that are held
+ * at once 512 MiB in memory and 4 GiB on disk (503), a head within 20 s of its first byte, a body
+ * or an answer that moves at least every 30 s, idle connections 75 s, connections in all as
+ * configured. */
 #pragma once
 
 #include "loop/loop.h"
@@ -34,6 +35,7 @@ struct cm_http_req {
     /* For on_head to set. */
     uint64_t body_max; /* bytes; default 1 MiB */
     bool spool;        /* write the body to a file instead of memory */
+    bool hold;         /* take no byte of the body before cm_http_body_go; or answer instead */
     /* For the application's own use. */
     void *app;
     void (*on_gone)(struct cm_http_req
@@ -68,6 +70,9 @@ void cm_http_server_drain(struct cm_http_server *s);
 /* After the loops have stopped: closes what is left. */
 void cm_http_server_free(struct cm_http_server *s);
 CM_DEFINE_CLEANUP(cm_http_server, cm_http_server_free)
+
+/* Ends the wait that on_head asked for with hold. */
+void cm_http_body_go(struct cm_http_req *req);
 
 struct cm_http_resp {
     int status;

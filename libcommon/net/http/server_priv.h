@@ -14,8 +14,19 @@
 #define MOVE_TIMEOUT     (30 * CM_SECOND)
 #define LINGER_TIMEOUT   (2 * CM_SECOND)
 #define BODY_MAX_DEFAULT ((uint64_t)1024 * 1024)
+/* How long no connection is accepted once there are no descriptors left. */
+#define ACCEPT_PAUSE (CM_SECOND / 4)
+/* What the bodies of all requests of a server may take at once. */
+#define BODIES_MEMORY_MAX ((size_t)512 * 1024 * 1024)
+#define BODIES_DISK_MAX   ((size_t)4 * 1024 * 1024 * 1024)
 
 struct evconnlistener;
+
+/* Shared by the server and by requests, which may outlive it. */
+struct http_budget {
+    atomic_size_t memory, disk;
+    atomic_int refs;
+};
 
 struct cm_http_server {
     struct cm_http_server_config cfg;
@@ -24,6 +35,8 @@ struct cm_http_server {
     size_t next_loop;
     atomic_size_t n_conns;
     _Atomic(bool) draining;
+    struct http_budget *budget;
+    struct cm_timer accept_again;
     pthread_mutex_t lock; /* guards conns: connections of all loops */
     struct cm_link conns;
 };
@@ -46,10 +59,12 @@ struct cm_http_conn {
     struct cm_http_req *req; /* the one being read or answered */
     http_parser parser;
     struct cm_buf body;
-    size_t scanned; /* bytes of input known to hold no end of head */
+    struct http_charge *charge; /* of the request, in its arena */
+    struct cm_str head_text;    /* in the request's arena */
+    size_t scanned;             /* bytes of input known to hold no end of head */
     size_t unsent_seen;
     int spool_errno;
-    bool head_started, complete, too_large, discard, handling, keep_alive;
+    bool head_started, complete, too_large, too_busy, held, handling, keep_alive;
     char peer[48];
 };
 

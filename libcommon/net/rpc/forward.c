@@ -175,7 +175,7 @@ static void on_local(struct cm_stream *s, enum cm_stream_event ev, void *ctx)
 static void on_accept(void *ctx, int fd)
 {
     struct rpc_forward *f = ctx;
-    int got = accept4(fd, NULL, NULL, SOCK_CLOEXEC | SOCK_NONBLOCK);
+    int got = cm_sock_accept(&f->watch, fd, NULL, NULL);
     if (got < 0)
         return;
     /* The newest counts: whoever sits in the place without the secret cannot keep nng out. */

@@ -115,7 +115,7 @@ static void on_stream(struct cm_stream *s, enum cm_stream_event ev, void *ctx)
 static void on_accept(void *ctx, int listener)
 {
     struct rpc_unix *u = ctx;
-    CM_AUTOFD int fd = accept4(listener, NULL, NULL, SOCK_CLOEXEC | SOCK_NONBLOCK);
+    CM_AUTOFD int fd = cm_sock_accept(&u->watch, listener, NULL, NULL);
     if (fd < 0 || u->n_callers >= CALLERS_MAX)
         return;
     struct rpc_unix_caller *c = cm_xcalloc(1, sizeof(*c));

@@ -206,7 +206,7 @@ static void on_accept(void *ctx, int fd)
     struct listener *l = ctx;
     struct ssh_conn *conn = l->f->conn;
     struct cm_addr from = {.len = sizeof(from.sa)};
-    int got = accept4(fd, (struct sockaddr *)&from.sa, &from.len, SOCK_CLOEXEC | SOCK_NONBLOCK);
+    int got = cm_sock_accept(&l->watch[fd == l->fd[1]], fd, (struct sockaddr *)&from.sa, &from.len);
     if (got < 0)
         return;
     char text[CM_ADDR_TEXT] = "";

@@ -47,7 +47,7 @@ static void on_connection(void *ctx, int fd)
 {
     struct listener *l = ctx;
     char arg[32];
-    int c = accept4(fd, NULL, NULL, SOCK_NONBLOCK | SOCK_CLOEXEC);
+    int c = cm_sock_accept(&l->watch, fd, NULL, NULL);
 
     if (c < 0)
         return; /* gone again, or out of descriptors: the next one tells */

@@ -152,9 +152,24 @@ static void headers_are_counted(void **state)
     }
 }
 
+static void the_last_of_several_headers_is_told_from_the_first(void **state)
+{
+    (void)state;
+    CM_AUTO(cm_arena) a = cm_arena_new();
+    struct cm_http_head h;
+    struct cm_err err;
+    static const char text[] = "GET / HTTP/1.1\r\n" HOST "X-Forwarded-For: made up\r\nA: b\r\n"
+                               "x-forwarded-for: added\r\n" END;
+    assert_int_equal(cm_http_head_parse(a, cm_str(text), &h, &err), CM_OK);
+    assert_true(cm_str_eq_c(cm_http_header(&h, "x-forwarded-for"), "made up"));
+    assert_true(cm_str_eq_c(cm_http_header_last(&h, "x-forwarded-for"), "added"));
+    assert_null(cm_http_header_last(&h, "x-real-ip").ptr);
+}
+
 int main(void)
 {
     const struct CMUnitTest tests[] = {
+        cmocka_unit_test(the_last_of_several_headers_is_told_from_the_first),
         cmocka_unit_test(heads_read_two_ways_are_refused),
         cmocka_unit_test(a_nul_byte_is_refused),
         cmocka_unit_test(a_head_yields_its_parts),
