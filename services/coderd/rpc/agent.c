@@ -329,6 +329,9 @@ static enum cm_code metadata(struct cm_rpc_request *rq, const void *request, voi
         errors[i] = cm_str(m->error ? m->error : "");
         if (values[i].len > METADATA_VALUE) {
             values[i].len = METADATA_VALUE;
+            /* Not in the middle of a character. */
+            while (values[i].len && ((unsigned char)values[i].ptr[values[i].len] & 0xc0) == 0x80)
+                values[i].len--;
             errors[i] = CM_STR("The value was cut: at most 2048 bytes are kept.");
         }
         if (!cm_str_is_utf8(values[i])) {

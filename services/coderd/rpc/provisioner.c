@@ -239,8 +239,8 @@ static enum cm_code store(struct cm_rpc_request *rq, const void *request, void *
         return err->code;
     if (!current && (!state || l.token > job->fencing_token))
         return cm_err_set(err, CM_PRECONDITION, "%s", LEASE_LOST);
-    if (q->offset < 0 || q->total < 0 || q->total > STATE_MAX ||
-        q->offset + (int64_t)q->data.len > q->total)
+    if (q->offset < 0 || q->total < 0 || q->total > STATE_MAX || q->offset > q->total ||
+        (int64_t)q->data.len > q->total - q->offset)
         return cm_err_set(
             err, CM_INVALID,
             "a part from %lld of %zu bytes does not fit a whole of %lld (at most %lld)",

@@ -1091,9 +1091,9 @@ CREATE UNIQUE INDEX organizations_default_key ON public.organizations USING btre
 
 CREATE UNIQUE INDEX organizations_name_key ON public.organizations USING btree (lower(name)) WHERE (NOT deleted);
 
-CREATE INDEX provisioner_daemons_last_seen_at_idx ON public.provisioner_daemons USING btree (last_seen_at);
+CREATE UNIQUE INDEX provisioner_daemons_key_name_key ON public.provisioner_daemons USING btree (organization_id, key_id, lower(name), COALESCE((tags ->> 'owner'::text), ''::text));
 
-CREATE UNIQUE INDEX provisioner_daemons_name_key ON public.provisioner_daemons USING btree (organization_id, lower(name), COALESCE((tags ->> 'owner'::text), ''::text));
+CREATE INDEX provisioner_daemons_last_seen_at_idx ON public.provisioner_daemons USING btree (last_seen_at);
 
 CREATE INDEX provisioner_job_logs_job_id_idx ON public.provisioner_job_logs USING btree (job_id, id);
 

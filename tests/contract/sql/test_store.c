@@ -348,13 +348,38 @@ static struct store_job_state *append(const struct store_lease *lease, int64_t f
     return st;
 }
 
+/* Whoever calls his daemon by the name of another key's daemon does not come by that one's id, and
+ * so not by its jobs. */
+static void daemons_are_known_by_key_and_name(void **state CM_UNUSED)
+{
+    static const struct cm_uuid builtin = {{[15] = 1}}, psk = {{[15] = 3}};
+    struct cm_uuid first, again, other;
+    struct store_provisioner_daemon_upsert_args row = {.organization_id = org,
+                                                       .key_id = builtin,
+                                                       .name = CM_STR("host-0"),
+                                                       .version = CM_STR("v1"),
+                                                       .api_version = CM_STR("1.0"),
+                                                       .provisioners = terraform,
+                                                       .n_provisioners = 1,
+                                                       .tags = untagged,
+                                                       .n_tags = 2};
+    must(store_provisioner_daemon_upsert(db, arena, &row, &first, &err));
+    row.name = CM_STR("HOST-0");
+    must(store_provisioner_daemon_upsert(db, arena, &row, &again, &err));
+    row.key_id = psk;
+    must(store_provisioner_daemon_upsert(db, arena, &row, &other, &err));
+    assert_true(cm_uuid_eq(first, again));
+    assert_false(cm_uuid_eq(first, other));
+}
+
 static void log_lines_arrive_once_and_up_to_the_cap(void **state CM_UNUSED)
 {
     make_job(API_PROVISIONER_JOB_TYPE_TEMPLATE_VERSION_IMPORT, untagged, 2);
     struct store_lease *lease = acquire(untagged, 2, "logs");
-    assert_int_equal(append(lease, 0, 2, 4)->logs_next_seq, 2);
-    assert_int_equal(append(lease, 0, 2, 4)->logs_next_seq, 2);
-    assert_int_equal(append(lease, 1, 2, 4)->logs_next_seq, 3);
+    /* Lines of one byte, and each one's end is another: empty ones are not for nothing. */
+    assert_int_equal(append(lease, 0, 2, 8)->logs_next_seq, 2);
+    assert_int_equal(append(lease, 0, 2, 8)->logs_next_seq, 2);
+    assert_int_equal(append(lease, 1, 2, 8)->logs_next_seq, 3);
     struct api_provisioner_job_log *logs = NULL;
     size_t n = 0;
     must(store_job_logs(db, arena, lease->id, 0, 0, 0, &logs, &n, &err));
@@ -362,8 +387,8 @@ static void log_lines_arrive_once_and_up_to_the_cap(void **state CM_UNUSED)
     for (size_t i = 0; i < n; i++)
         assert_int_equal(logs[i].output.ptr[0], '0' + (int)i);
     assert_int_equal(logs[0].log_source, API_LOG_SOURCE_PROVISIONER);
-    /* Room for one more byte. */
-    struct store_job_state *st = append(lease, 3, 2, 4);
+    /* Room for one more line. */
+    struct store_job_state *st = append(lease, 3, 2, 8);
     assert_true(st->logs_overflowed);
     must(store_job_logs(db, arena, lease->id, logs[0].id, 0, 0, &logs, &n, &err));
     assert_int_equal(n, 3);
@@ -653,6 +678,7 @@ int main(void)
         cmocka_unit_test(a_repeated_acquire_gets_the_same_job),
         cmocka_unit_test(a_lost_lease_changes_nothing),
         cmocka_unit_test(cancel_ends_a_pending_job_and_asks_a_running_one),
+        cmocka_unit_test(daemons_are_known_by_key_and_name),
         cmocka_unit_test(log_lines_arrive_once_and_up_to_the_cap),
         cmocka_unit_test(a_workspace_follows_its_latest_build),
         cmocka_unit_test(state_arrives_in_parts_and_late_but_not_over_a_newer_build),

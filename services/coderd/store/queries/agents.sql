@@ -250,7 +250,7 @@ WITH agent AS (
     SELECT coalesce((SELECT next_seq FROM workspace_agent_log_sources
                      WHERE workspace_agent_id = (SELECT id FROM agent) AND id = $log_source_id), 0) AS next_seq
 ), lines AS (
-    SELECT x.*, sum(octet_length(x.output)) OVER (ORDER BY x.n) AS upto
+    SELECT x.*, sum(octet_length(x.output) + 1) OVER (ORDER BY x.n) AS upto
     FROM seen, unnest($times, $levels, $outputs) WITH ORDINALITY AS x (created_at, level, output, n)
     WHERE $first_seq + x.n - 1 >= seen.next_seq
 ), fit AS (

@@ -181,14 +181,15 @@ WHERE j.id = u.job_id AND j.completed_at < $completed_before;
 -- ---- logs ----
 
 -- Renews the lease and appends lines, the first of which has position first_seq in the job's sequence: those that
--- have arrived already are left out. Lines past max_bytes of output in all are dropped. No row: the lease is lost.
+-- have arrived already are left out. Lines past max_bytes of output in all, of which each line's end is one, are dropped.
+-- No row: the lease is lost.
 -- query store_job_logs_append(id uuid, fencing_token int, lease_seconds int, first_seq int, max_bytes int, times time[], sources text[], levels text[], stages text[], outputs text[]) -> optional store_job_state
 WITH job AS (
     SELECT id, logs_next_seq, logs_length, logs_overflowed FROM provisioner_jobs
     WHERE id = $id AND fencing_token = $fencing_token AND status IN ('running', 'canceling')
     FOR UPDATE
 ), lines AS (
-    SELECT x.*, sum(octet_length(x.output)) OVER (ORDER BY x.n) AS upto
+    SELECT x.*, sum(octet_length(x.output) + 1) OVER (ORDER BY x.n) AS upto
     FROM job, unnest($times, $sources, $levels, $stages, $outputs) WITH ORDINALITY
          AS x (created_at, source, level, stage, output, n)
     WHERE $first_seq + x.n - 1 >= job.logs_next_seq

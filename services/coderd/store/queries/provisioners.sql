@@ -36,8 +36,8 @@ WHERE k.hashed_secret <> '' AND 'key-' || left(encode(sha256(k.hashed_secret), '
 -- query store_provisioner_daemon_upsert(organization_id uuid, key_id uuid, name text, version text, api_version text, provisioners text[], tags jsonmap) -> one uuid
 INSERT INTO provisioner_daemons (organization_id, key_id, name, version, api_version, provisioners, tags, last_seen_at)
 VALUES ($organization_id, $key_id, $name, $version, $api_version, $provisioners, $tags, now())
-ON CONFLICT (organization_id, lower(name), (coalesce(tags ->> 'owner', ''))) DO UPDATE
-SET key_id = excluded.key_id, version = excluded.version, api_version = excluded.api_version,
+ON CONFLICT (organization_id, key_id, lower(name), (coalesce(tags ->> 'owner', ''))) DO UPDATE
+SET version = excluded.version, api_version = excluded.api_version,
     provisioners = excluded.provisioners, tags = excluded.tags, last_seen_at = excluded.last_seen_at
 RETURNING id;
 
