@@ -1,5 +1,6 @@
 #include "options.h"
 
+#include <arpa/inet.h>
 #include <stdio.h>
 #include <string.h>
 
@@ -147,12 +148,51 @@ enum cm_code options_load(int argc, char **argv, struct coderd_options *ret,
     return CM_OK;
 }
 
+struct network {
+    uint8_t b[sizeof(struct in6_addr)];
+    size_t len;
+};
+
+static bool read_address(struct cm_str text, struct network *ret)
+{
+    char z[INET6_ADDRSTRLEN] = "";
+    if (text.len >= sizeof(z))
+        return false;
+    memcpy(z, text.ptr, text.len);
+    ret->len = inet_pton(AF_INET, z, ret->b) == 1    ? 4
+               : inet_pton(AF_INET6, z, ret->b) == 1 ? 16
+                                                     : 0;
+    return ret->len > 0;
+}
+
+/* "10.0.0.0/8", or one address. */
+static bool network_has(struct cm_str text, const struct network *a)
+{
+    struct cm_str address;
+    struct cm_str prefix = cm_str_split(text, '/', &address);
+    struct network n;
+    uint16_t bits = 0;
+    if (!read_address(address, &n) || n.len != a->len ||
+        (prefix.ptr && !cm_str_to_u16(prefix, &bits)))
+        return false;
+    if (!prefix.ptr || bits > n.len * 8)
+        bits = (uint16_t)(n.len * 8);
+    for (size_t i = 0; i < bits; i++) {
+        if ((n.b[i / 8] ^ a->b[i / 8]) & (0x80 >> (i % 8)))
+            return false;
+    }
+    return true;
+}
+
 bool option_trusts_proxy(const struct coderd_options *opt, const char *address)
 {
     struct cm_str rest = cm_str(opt->proxy_trusted_origins), one;
+    struct network a;
+    if (!rest.len || !read_address(cm_str(address), &a))
+        return false;
     while (rest.len) {
         rest = cm_str_split(rest, ',', &one);
-        if (cm_str_eq_c(cm_str_trim(one), address))
+        if (network_has(cm_str_trim(one), &a))
             return true;
     }
     return false;

@@ -32,7 +32,8 @@
         .help = "Host of applications, as *.example.com.")                                         \
     OPT(STR, proxy_trusted_origins, .flag = "proxy-trusted-origins", .env = "=",                   \
         .yaml = "networking.proxyTrustedOrigins", .group = "NETWORKING",                           \
-        .help = "Addresses of proxies whose X-Forwarded-For is believed, separated by commas.")    \
+        .help = "Addresses or networks (10.0.0.0/8) of proxies whose X-Forwarded-For is "          \
+                "believed, separated by commas.")                                                  \
     OPT(INT, max_connections, .flag = "max-connections", .env = "=", .def = "20000",               \
         .group = "NETWORKING", .help = "Open connections beyond which new ones are turned away.")  \
     OPT(STR, pg_connection_url, .flag = "postgres-url", .env = "CODER_PG_CONNECTION_URL",          \

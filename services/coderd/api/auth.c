@@ -1,5 +1,7 @@
 #include "api/auth.h"
 
+#include <arpa/inet.h>
+
 #include <openssl/evp.h>
 
 #include "api/users.h"
@@ -76,14 +78,17 @@ void auth_client_ip(struct coderd *app, const struct cm_http_req *http, char *ou
     memcpy(out, http->peer, sizeof(http->peer));
     if (!option_trusts_proxy(app->opt, http->peer))
         return;
-    /* The last hop that a trusted proxy saw; what stands before it the client may have made up. */
-    struct cm_str all = cm_http_header(&http->head, "x-forwarded-for");
+    /* The last hop that a trusted proxy saw; what stands before it the client may have made up,
+     * also in a header of its own: proxies either append to it or add another one. */
+    struct cm_str all = cm_http_header_last(&http->head, "x-forwarded-for");
     ptrdiff_t comma = cm_str_find_last(all, ',');
     struct cm_str last = cm_str_trim(cm_str_sub(all, (size_t)(comma + 1), all.len));
-    if (last.len && last.len < sizeof(http->peer)) {
-        memcpy(out, last.ptr, last.len);
-        out[last.len] = '\0';
-    }
+    char text[sizeof(http->peer)] = "";
+    struct in6_addr any;
+    if (last.len && last.len < sizeof(text))
+        memcpy(text, last.ptr, last.len);
+    if (inet_pton(AF_INET, text, &any) == 1 || inet_pton(AF_INET6, text, &any) == 1)
+        memcpy(out, text, sizeof(text));
 }
 
 static void refuse(struct api_req *r, const char *detail)
@@ -269,7 +274,7 @@ void auth_resolve(struct worker *w, struct api_req **reqs, size_t n)
     for (size_t i = 0; i < n; i++) {
         struct api_req *r = reqs[i];
         struct cm_str secret;
-        if (r->route->auth == AUTH_NONE)
+        if (r->route->auth == AUTH_NONE || r->admitted)
             continue;
         if (!r->token.len)
             refuse(r, "No session token was sent: neither cookie, query parameter nor header.");

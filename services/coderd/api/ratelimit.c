@@ -4,6 +4,7 @@
  * memory stays bounded and an attacker only slows himself. */
 #include "api/ratelimit.h"
 
+#include <arpa/inet.h>
 #include <pthread.h>
 #include <stdio.h>
 
@@ -46,11 +47,26 @@ void ratelimit_free(struct ratelimit *l)
     cm_free(l);
 }
 
+/* Whoever has an address of IPv6 mostly has a whole /64 of them. */
+static uint64_t address_hash(const char *ip)
+{
+    struct in6_addr v6;
+    if (inet_pton(AF_INET6, ip, &v6) == 1)
+        return cm_str_hash(cm_str_n(v6.s6_addr, 8));
+    return cm_str_hash(cm_str(ip));
+}
+
+/* By the route and what stands for the names in its path, not by the path as it was written, which
+ * may vary in slashes and escapes. Where passwords are tried, by the route alone: a user has
+ * several names. */
 static uint64_t key_of(const struct api_req *r)
 {
-    uint64_t who =
-        r->who ? cm_str_hash(cm_str_n(r->who->user_id.b, 16)) : cm_str_hash(cm_str(r->client_ip));
-    return who * 31 + cm_str_hash(r->http->head.path);
+    uint64_t key =
+        r->who ? cm_str_hash(cm_str_n(r->who->user_id.b, 16)) : address_hash(r->client_ip);
+    key = key * 31 + cm_str_hash(cm_str(r->route->path));
+    for (size_t i = 0; i < API_PARAMS_MAX && r->route->limit != LIMIT_LOGIN; i++)
+        key = key * 31 + cm_str_hash(r->params[i]);
+    return key;
 }
 
 /* Counts one and yields the sliding count. */
