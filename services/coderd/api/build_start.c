@@ -46,7 +46,8 @@ static bool version_ready(struct api_req *r, const struct version_view *v)
 
 /* Values of a preset come before those given with the request. */
 static enum cm_code with_preset(struct api_req *r, const struct build_request *q,
-                                struct parameter_values *ret, struct cm_err *err)
+                                struct cm_uuid version_id, struct parameter_values *ret,
+                                struct cm_err *err)
 {
     struct store_preset *p = NULL;
     if (cm_uuid_is_nil(q->preset_id)) {
@@ -54,9 +55,11 @@ static enum cm_code with_preset(struct api_req *r, const struct build_request *q
         return CM_OK;
     }
     enum cm_code code = store_preset_by_id(r->db, r->arena, q->preset_id, &p, err);
+    /* Values of another template's presets are none of the caller's business. */
+    if (code == CM_NOT_FOUND || (code == CM_OK && !cm_uuid_eq(p->template_version_id, version_id)))
+        return cm_err_set(err, CM_INVALID, "The preset does not exist.");
     if (code != CM_OK)
-        return code == CM_NOT_FOUND ? cm_err_set(err, CM_INVALID, "The preset does not exist.")
-                                    : code;
+        return code;
     struct api_workspace_build_parameter *all =
         CM_NEW_ARRAY(r->arena, struct api_workspace_build_parameter, p->n_parameters + q->values.n);
     size_t n = 0;
@@ -84,7 +87,7 @@ static enum cm_code resolve(struct api_req *r, const struct build_request *q,
     if (!q->first &&
         store_build_parameters(r->db, r->arena, previous_build, &before, &n_before, err) != CM_OK)
         return err->code;
-    if (with_preset(r, q, &in.given, err) != CM_OK)
+    if (with_preset(r, q, version_id, &in.given, err) != CM_OK)
         return err->code;
     in.declared = declared;
     in.previous = (struct parameter_values){before, n_before};

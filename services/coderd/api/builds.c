@@ -246,7 +246,7 @@ static const struct route rows[] = {
      "Terraform state", LIMIT_API, 0, false},
     {CM_HTTP_PUT, B "/state", AUTH_SESSION, RBAC(template, update), ROUTE_CALL, state_put,
      &api_update_workspace_build_state_request_msg, "Replace the Terraform state", LIMIT_API,
-     (uint64_t)160 * 1024 * 1024, false},
+     (uint64_t)16 * 1024 * 1024, false},
     {CM_HTTP_GET, B "/timings", AUTH_SESSION, RBAC(workspace, read), ROUTE_CALL, build_timings,
      NULL, "How long each step took", LIMIT_API, 0, false},
     {CM_HTTP_GET, "/api/v2/workspaces/{workspace}/timings", AUTH_SESSION, RBAC(workspace, read),

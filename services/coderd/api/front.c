@@ -15,6 +15,8 @@
 /* How many requests one round trip to the database may authenticate together (see pool.h,
  * cm_pool_take_more). */
 #define BATCH_MAX 16
+/* Of bodies over this, no byte is taken before it is known who sends them. */
+#define BODY_OF_STRANGERS ((uint64_t)64 * 1024)
 
 static const char INTERNAL_TEXT[] = "An internal server error occurred.";
 
@@ -91,7 +93,7 @@ static void run_handler(struct worker *w, struct api_req *r)
 
 static void run_one(struct worker *w, struct api_req *r)
 {
-    if (!r->reply.status && !ratelimit_pass(r)) {
+    if (!r->reply.status && !r->admitted && !ratelimit_pass(r)) {
         r->db = NULL;
         return;
     }
@@ -136,6 +138,41 @@ static void front_done(struct cm_task *t)
         answer(r);
 }
 
+/* ---- a large body waits for this ---- */
+
+static void admit_work(struct cm_task *t, void *thread_ctx)
+{
+    struct api_req *r = cm_container_of(t, struct api_req, task);
+    auth_resolve(thread_ctx, &r, 1);
+    r->admitted = !r->reply.status && ratelimit_pass(r);
+}
+
+static void admit_done(struct cm_task *t)
+{
+    struct api_req *r = cm_container_of(t, struct api_req, task);
+    if (r->admitted)
+        cm_http_body_go(r->http);
+    else
+        answer(r);
+}
+
+static bool is_large(const struct cm_http_head *h)
+{
+    return h->has_body && h->content_length > BODY_OF_STRANGERS; /* also when it is chunked */
+}
+
+static void admit(struct api_req *r)
+{
+    struct cm_err err;
+    r->http->hold = true;
+    auth_read_token(r);
+    r->task = (struct cm_task){.work = admit_work, .done = admit_done, .home = r->http->loop};
+    if (cm_pool_submit(r->app->workers, &r->task, &err) != CM_OK) {
+        reply_error(r, &err);
+        answer(r);
+    }
+}
+
 static bool decode_params(struct api_req *r, const struct route_match *m)
 {
     for (size_t i = 0; i < m->n_params; i++) {
@@ -145,6 +182,18 @@ static bool decode_params(struct api_req *r, const struct route_match *m)
         r->params[i] = cm_arena_str(r->arena, cm_buf_view(&b));
     }
     return true;
+}
+
+/* Text that no text of ours can be is refused; an escape that is broken leaves its parameter out.
+ */
+static bool query_ok(const struct cm_http_head *h)
+{
+    if (!h->query.len)
+        return true;
+    if (memmem(h->query.ptr, h->query.len, "%00", 3))
+        return false;
+    CM_AUTOBUF struct cm_buf b = CM_BUF_INIT(h->query.len + 1);
+    return !cm_percent_decode(&b, h->query, true) || cm_str_is_utf8(cm_buf_view(&b));
 }
 
 /* A WebSocket opened by a page of another site carries our cookie all the same: only same-origin
@@ -211,10 +260,19 @@ static void on_head(struct cm_http_req *http, void *ctx)
     if (m.route->body_max)
         http->body_max = m.route->body_max;
     http->spool = m.route->spool;
+    bool named = m.route->auth == AUTH_SESSION || m.route->auth == AUTH_AGENT;
+    if (!named)
+        http->body_max = CM_MIN(http->body_max, BODY_OF_STRANGERS);
     if (!decode_params(r, &m))
         refuse(r, 400, "The request path is not valid UTF-8 or holds a broken escape.");
+    else if (!query_ok(&http->head))
+        refuse(r, 400, "The query is not valid UTF-8, or holds a zero byte.");
     else if (!origin_ok(&http->head))
         refuse(r, 403, "WebSockets may be opened only by pages of this deployment.");
+    else if (named && is_large(&http->head) &&
+             (http->head.content_length == UINT64_MAX ||
+              http->head.content_length <= http->body_max))
+        admit(r);
 }
 
 static void on_request(struct cm_http_req *http, void *ctx)

@@ -50,6 +50,7 @@ struct api_req {
     bool token_in_cookie;
     bool authorized;    /* may() has said yes to the route's rule */
     const char *detail; /* beside the text of the error that the handler returns; NULL: none */
+    bool admitted;      /* the caller is known, and within the rate limit, before the body came */
     struct cm_uuid request_id;
     char client_ip[48];
     struct api_reply reply;

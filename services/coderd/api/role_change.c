@@ -31,7 +31,8 @@ static enum cm_code check_assign(const struct api_req *r, struct cm_uuid org_id,
 {
     const struct rbac_role *role = rbac_role_find(name);
     /* A role of a newer release can be taken by whoever may take any. */
-    bool ok = role ? rbac_may_assign(r->who, role, org_id) : subject_has_role(r->who, "owner");
+    bool ok = role ? rbac_may_assign(r->who, role, org_id)
+                   : subject_has_role(r->who, "owner") && subject_unrestricted(r->who);
     if (ok)
         return CM_OK;
     return cm_err_set(err, CM_INVALID, "You may not give or take the role \"%.*s\".",

@@ -383,6 +383,13 @@ static const struct subject *copy_subject(struct cm_arena *a, const struct subje
     c->orgs = CM_NEW_ARRAY(a, struct rbac_membership, s->n_orgs);
     for (size_t i = 0; i < s->n_orgs; i++)
         c->orgs[i] = s->orgs[i];
+    if (s->targets) { /* an empty list is one that allows nothing */
+        struct rbac_target *targets = CM_NEW_ARRAY(a, struct rbac_target, s->n_targets + 1);
+        for (size_t i = 0; i < s->n_targets; i++)
+            targets[i] = s->targets[i];
+        c->targets = targets;
+    }
+    c->allow_list = cm_arena_str(a, s->allow_list);
     return c;
 }
 

@@ -61,8 +61,9 @@ static enum cm_code insert_variables(struct api_req *r, struct cm_uuid version_i
             return err->code;
     }
     for (size_t i = 0; i < q->n_user_variable_values; i++) {
+        /* Only the import knows whether it is a secret; if it never gets that far, it is one. */
         if (insert_variable(r, version_id, q->user_variable_values[i].name,
-                            q->user_variable_values[i].value, false, err) != CM_OK)
+                            q->user_variable_values[i].value, true, err) != CM_OK)
             return err->code;
     }
     return CM_OK;
@@ -163,6 +164,9 @@ static enum cm_code version_create(struct api_req *r, struct cm_err *err)
         o = template_object(r, t);
         if (api_authorize_also(r, RBAC_do_update, &o, err) != CM_OK)
             return err->code;
+        /* Its import runs on the provisioners of the organization in the path. */
+        if (!cm_uuid_eq(t->organization_id, org->id))
+            return api_not_found(err);
         if (o.acl_actions & (uint32_t)RBAC_do_update)
             o.acl_actions |=
                 (uint32_t)RBAC_do_create; /* its administrators may give it new versions */

@@ -65,7 +65,8 @@ static enum cm_code build_permission(struct api_req *r,
     if (template_load(r, w->template_id, &t, err) != CM_OK)
         return err->code;
     struct rbac_object to = template_object(r, t);
-    if (q->state.len && !api_may(r, RBAC_do_update, &to))
+    /* Either would leave behind what the template's managers pay for. */
+    if ((q->state.len || q->orphan) && !api_may(r, RBAC_do_update, &to))
         return cm_err_set(err, CM_DENIED, "Only template managers may provide custom state.");
     if (q->log_level == API_PROVISIONER_LOG_LEVEL_DEBUG) {
         struct rbac_object dc = {.resource = RBAC_deployment_config};
@@ -189,7 +190,7 @@ static const struct route rows[] = {
      "List builds", LIMIT_API, 0, false},
     {CM_HTTP_POST, W "/builds", AUTH_SESSION, RBAC(workspace, read), ROUTE_CALL, build_create,
      &api_create_workspace_build_request_msg, "Start, stop or delete", LIMIT_API,
-     (uint64_t)160 * 1024 * 1024, false},
+     (uint64_t)16 * 1024 * 1024, false},
 };
 
 const struct route_table workspace_builds_routes = {rows, CM_COUNT_OF(rows)};

@@ -423,14 +423,14 @@ bool subject_unrestricted(const struct subject *s)
 
 bool rbac_may_assign(const struct subject *s, const struct rbac_role *role, struct cm_uuid org_id)
 {
-    if (role->implicit)
+    struct rbac_object o = {.resource = role->org_role ? RBAC_assign_org_role : RBAC_assign_role,
+                            .org_id = org_id};
+    /* An owner's narrow key gives no roles, or it would make itself a wide one. */
+    if (role->implicit || !may(s, RBAC_do_assign, &o))
         return false;
     if (subject_has_role(s, "owner"))
         return true;
     if (!role->org_role)
-        return false;
-    struct rbac_object o = {.resource = RBAC_assign_org_role, .org_id = org_id};
-    if (!may(s, RBAC_do_assign, &o))
         return false;
     uint32_t admin = 0;
     cm_assert(rbac_role_add(&admin, CM_STR("organization-admin"), true));

@@ -198,6 +198,16 @@ static void who_may_assign_what(void **state)
         if (rbac_may_assign(&w.s, role, my_org) != cases[i].ok)
             fail_msg("case %zu: %s", i, cases[i].wanted);
     }
+    /* A key that may do anything with users may not make owners of them. */
+    struct who w;
+    struct rbac_perm users[] = {{RBAC_user, RBAC_ALL_ACTIONS, false}};
+    who_init(&w, "owner", "");
+    w.s.scope_all = false;
+    w.s.scopes[0] = users[0];
+    w.s.n_scopes = 1;
+    assert_false(rbac_may_assign(&w.s, rbac_role_find(CM_STR("owner")), my_org));
+    assert_false(
+        rbac_may_assign(&w.s, rbac_role_find(CM_STR("organization-workspace-access")), my_org));
 }
 
 int main(void)
