@@ -9,6 +9,7 @@
 #include "api/targets.h"
 #include "api/template_load.h"
 #include "app.h"
+#include "store/workspaces.h"
 #include "store/schedule.h"
 
 #define TTL_STEP_MS    ((int64_t)60 * 1000)
@@ -364,11 +365,23 @@ static void check_ttl(struct api_req *r, const char *field, bool has, int64_t ms
                           "must be 0 or at least one minute (60000)");
 }
 
-#define IF_HAS(bit, member) (is_set(q->has, API_UPDATE_TEMPLATE_META_HAS_##bit) ? &q->member : NULL)
+#define HAS(bit) is_set(q->has, API_UPDATE_TEMPLATE_META_HAS_##bit)
+
+/* Absent keys keep their values, but for clients of the 2.30 line: those send the whole form, leave
+ * out what is false or 0 in it, and are known by three switches that they always send. */
+static bool is_whole_form(const struct api_update_template_meta *q)
+{
+    return HAS(UPDATE_WORKSPACE_LAST_USED_AT) && HAS(UPDATE_WORKSPACE_DORMANT_AT) &&
+           HAS(DISABLE_EVERYONE_GROUP_ACCESS);
+}
+
+#define IF_HAS_OR_WHOLE(bit, member) (HAS(bit) || is_whole_form(q) ? &q->member : NULL)
+#define IF_HAS(bit, member)          (is_set(q->has, API_UPDATE_TEMPLATE_META_HAS_##bit) ? &q->member : NULL)
 #define IF_TEXT(bit, member)                                                                       \
     (is_set(q->has, API_UPDATE_TEMPLATE_META_HAS_##bit) ? q->member : CM_STR_NONE)
 
-/* What follows from the new values: who may use it, and when its workspaces start. */
+/* What follows from the new values: who may use it, and when its workspaces start and are deleted.
+ */
 static enum cm_code after_update(struct api_req *r, const struct store_template *t,
                                  const struct api_update_template_meta *q, struct cm_err *err)
 {
@@ -383,6 +396,12 @@ static enum cm_code after_update(struct api_req *r, const struct store_template 
                                    err) != CM_OK)
             return err->code;
     }
+    bool restart = HAS(UPDATE_WORKSPACE_DORMANT_AT) && q->update_workspace_dormant_at;
+    if (store_workspaces_dormant_again(r->db, r->arena, t->id, restart, NULL, err) != CM_OK)
+        return err->code;
+    if (HAS(UPDATE_WORKSPACE_LAST_USED_AT) && q->update_workspace_last_used_at &&
+        store_workspaces_of_template_used(r->db, r->arena, t->id, NULL, err) != CM_OK)
+        return err->code;
     return store_template_forget_next_starts(r->db, r->arena, t->id, NULL, err);
 }
 
@@ -409,8 +428,8 @@ static enum cm_code template_update(struct api_req *r, struct cm_err *err)
         .description = IF_TEXT(DESCRIPTION, description),
         .icon = IF_TEXT(ICON, icon),
         .deprecation_message = IF_TEXT(DEPRECATION_MESSAGE, deprecation_message),
-        .default_ttl_ms = IF_HAS(DEFAULT_TTL_MS, default_ttl_ms),
-        .activity_bump_ms = IF_HAS(ACTIVITY_BUMP_MS, activity_bump_ms),
+        .default_ttl_ms = IF_HAS_OR_WHOLE(DEFAULT_TTL_MS, default_ttl_ms),
+        .activity_bump_ms = IF_HAS_OR_WHOLE(ACTIVITY_BUMP_MS, activity_bump_ms),
         .time_til_autostop_notify_ms =
             IF_HAS(TIME_TIL_AUTOSTOP_NOTIFY_MS, time_til_autostop_notify_ms),
         .autostop_days_of_week =
@@ -422,15 +441,15 @@ static enum cm_code template_update(struct api_req *r, struct cm_err *err)
             q->autostart_requirement ? q->autostart_requirement->days_of_week : NULL,
         .n_autostart_days_of_week =
             q->autostart_requirement ? q->autostart_requirement->n_days_of_week : 0,
-        .allow_user_autostart = IF_HAS(ALLOW_USER_AUTOSTART, allow_user_autostart),
-        .allow_user_autostop = IF_HAS(ALLOW_USER_AUTOSTOP, allow_user_autostop),
+        .allow_user_autostart = IF_HAS_OR_WHOLE(ALLOW_USER_AUTOSTART, allow_user_autostart),
+        .allow_user_autostop = IF_HAS_OR_WHOLE(ALLOW_USER_AUTOSTOP, allow_user_autostop),
         .allow_user_cancel_workspace_jobs =
-            IF_HAS(ALLOW_USER_CANCEL_WORKSPACE_JOBS, allow_user_cancel_workspace_jobs),
-        .failure_ttl_ms = IF_HAS(FAILURE_TTL_MS, failure_ttl_ms),
-        .time_til_dormant_ms = IF_HAS(TIME_TIL_DORMANT_MS, time_til_dormant_ms),
+            IF_HAS_OR_WHOLE(ALLOW_USER_CANCEL_WORKSPACE_JOBS, allow_user_cancel_workspace_jobs),
+        .failure_ttl_ms = IF_HAS_OR_WHOLE(FAILURE_TTL_MS, failure_ttl_ms),
+        .time_til_dormant_ms = IF_HAS_OR_WHOLE(TIME_TIL_DORMANT_MS, time_til_dormant_ms),
         .time_til_dormant_autodelete_ms =
-            IF_HAS(TIME_TIL_DORMANT_AUTODELETE_MS, time_til_dormant_autodelete_ms),
-        .require_active_version = IF_HAS(REQUIRE_ACTIVE_VERSION, require_active_version),
+            IF_HAS_OR_WHOLE(TIME_TIL_DORMANT_AUTODELETE_MS, time_til_dormant_autodelete_ms),
+        .require_active_version = IF_HAS_OR_WHOLE(REQUIRE_ACTIVE_VERSION, require_active_version),
         .max_port_share_level = q->max_port_share_level,
         .cors_behavior = q->cors_behavior,
         .use_classic_parameter_flow =

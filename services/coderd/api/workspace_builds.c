@@ -159,7 +159,7 @@ static enum cm_code build_create(struct api_req *r, struct cm_err *err)
         return err->code;
     if (q->transition == API_WORKSPACE_TRANSITION_START &&
         cm_has(w->has, STORE_WORKSPACE_HAS_DORMANT_AT) &&
-        store_workspace_set_dormant(r->db, r->arena, w->id, NULL, NULL, NULL, err) != CM_OK)
+        store_workspace_set_dormant(r->db, r->arena, w->id, NULL, NULL, err) != CM_OK)
         return err->code;
     if (build_start(r, &br, &id, err) != CM_OK)
         return err->code;

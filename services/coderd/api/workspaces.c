@@ -341,8 +341,8 @@ static enum cm_code workspace_dormant(struct api_req *r, struct cm_err *err)
         return err->code;
     if (q->dormant == cm_has(w->has, STORE_WORKSPACE_HAS_DORMANT_AT))
         return api_reply_none(r, 304);
-    if (store_workspace_set_dormant(r->db, r->arena, w->id, q->dormant ? &now : NULL, NULL, NULL,
-                                    err) != CM_OK ||
+    if (store_workspace_set_dormant(r->db, r->arena, w->id, q->dormant ? &now : NULL, NULL, err) !=
+            CM_OK ||
         store_workspace_by_id(r->db, r->arena, w->id, &w, err) != CM_OK)
         return err->code;
     return reply_one(r, 200, w, err);

@@ -130,10 +130,7 @@ static enum cm_code autostart(struct turn *x, struct cm_err *err)
 static enum cm_code fall_asleep(struct turn *x, struct cm_err *err)
 {
     struct cm_time now = cm_time_now();
-    int64_t keep = x->t->time_til_dormant_autodelete_ms;
-    struct cm_time deleting = cm_time_add(now, keep * 1000);
-    if (store_workspace_set_dormant(x->r.db, x->r.arena, x->w->id, &now, keep ? &deleting : NULL,
-                                    NULL, err) != CM_OK)
+    if (store_workspace_set_dormant(x->r.db, x->r.arena, x->w->id, &now, NULL, err) != CM_OK)
         return err->code;
     if (x->w->status != API_WORKSPACE_STATUS_RUNNING)
         return CM_OK;

@@ -113,6 +113,36 @@ def a_stopped_workspace_starts_at_its_time(c, admin):
     admin.put(path + "/autostart", {"schedule": ""})
 
 
+def dormant_workspaces_are_deleted_when_the_template_says(c, admin):
+    t = c.push_template(admin, "sleepy", {"main.tf": PLAIN}, delete_ttl_ms=24 * 3600 * 1000)
+    ws = c.make_workspace(admin, "sleepy", t)
+    path, day = f"/api/v2/workspaces/{ws['id']}", datetime.timedelta(days=1)
+    asleep = admin.put(path + "/dormant", {"dormant": True})
+    assert parse(asleep["deleting_at"]) - parse(asleep["dormant_at"]) == day, asleep
+    admin.patch(f"/api/v2/templates/{t['id']}", {"time_til_dormant_autodelete_ms": 48 * 3600 * 1000})
+    now = admin.get(path)
+    assert now["dormant_at"] == asleep["dormant_at"] and parse(now["deleting_at"]) - parse(now["dormant_at"]) == 2 * day
+    admin.patch(f"/api/v2/templates/{t['id']}", {"update_workspace_dormant_at": True, "update_workspace_last_used_at": True})
+    later = admin.get(path)
+    assert later["dormant_at"] > now["dormant_at"] and later["last_used_at"] > now["last_used_at"], later
+    assert parse(later["deleting_at"]) - parse(later["dormant_at"]) == 2 * day, later
+    awake = admin.put(path + "/dormant", {"dormant": False})
+    assert awake["dormant_at"] is None and awake["deleting_at"] is None, awake
+
+
+def a_form_without_what_is_false_is_taken_whole(c, admin):
+    t = c.push_template(admin, "form", {"main.tf": PLAIN}, default_ttl_ms=3600000, failure_ttl_ms=60000)
+    path = f"/api/v2/templates/{t['id']}"
+    assert admin.patch(path, {"display_name": "Some"})["allow_user_autostart"], "absent keys keep their values"
+    # Clients of the 2.30 line always send these three, and leave out of the rest what is false or 0.
+    switches = {"update_workspace_last_used_at": False, "update_workspace_dormant_at": False,
+                "disable_everyone_group_access": False}
+    now = admin.patch(path, {**switches, "allow_user_autostop": True, "default_ttl_ms": 7200000, "description": "x"})
+    assert (now["allow_user_autostart"], now["allow_user_autostop"]) == (False, True), now
+    assert (now["default_ttl_ms"], now["failure_ttl_ms"], now["activity_bump_ms"]) == (7200000, 0, 0), now
+    assert (now["display_name"], now["description"]) == ("Some", "x"), now
+
+
 def a_failed_start_is_cleaned_up(c, admin):
     broken = PLAIN + '\nresource "terraform_data" "broken" {\n  provisioner "local-exec" {\n    command = "exit 1"\n  }\n}\n'
     t = c.push_template(admin, "broken", {"main.tf": broken}, failure_ttl_ms=60000)
@@ -127,4 +157,5 @@ def a_failed_start_is_cleaned_up(c, admin):
 
 run(a_start_sets_the_deadline_and_an_overdue_one_stops, no_time_until_stop_means_no_deadline,
     schedules_are_checked_and_show_their_next_time, a_stopped_workspace_starts_at_its_time, a_failed_start_is_cleaned_up,
+    dormant_workspaces_are_deleted_when_the_template_says, a_form_without_what_is_false_is_taken_whole,
     coderd_env={"CODER_AUTOBUILD_POLL_INTERVAL": "500ms"})

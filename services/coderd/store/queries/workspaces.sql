@@ -159,12 +159,29 @@ WHERE id = $id AND NOT deleted;
 -- query store_workspace_set_ttl(id uuid, ttl_ms int?) -> exec
 UPDATE workspaces SET ttl_ms = $ttl_ms, updated_at = now() WHERE id = $id AND NOT deleted;
 
--- dormant_at NULL: awake. deleting_at: when the template wants it gone.
--- query store_workspace_set_dormant(id uuid, dormant_at time?, deleting_at time?) -> exec
+-- dormant_at NULL: awake. It is deleted when the template wants dormant ones gone.
+-- query store_workspace_set_dormant(id uuid, dormant_at time?) -> exec
 UPDATE workspaces
-SET dormant_at = $dormant_at, deleting_at = $deleting_at, updated_at = now(),
+SET dormant_at = $dormant_at, updated_at = now(),
+    deleting_at = $dormant_at::timestamptz + (
+        SELECT make_interval(secs => t.time_til_dormant_autodelete_ms / 1000.0) FROM templates t
+        WHERE t.id = template_id AND t.time_til_dormant_autodelete_ms > 0),
     last_used_at = CASE WHEN $dormant_at::timestamptz IS NULL THEN now() ELSE last_used_at END
 WHERE id = $id AND NOT deleted;
+
+-- What a change of the template means for its dormant workspaces; restart: they fall asleep now.
+-- query store_workspaces_dormant_again(template_id uuid, restart bool) -> exec
+UPDATE workspaces w
+SET dormant_at = n.dormant_at,
+    deleting_at = CASE WHEN n.keep > 0 THEN n.dormant_at + make_interval(secs => n.keep / 1000.0) END
+FROM (SELECT x.id, CASE WHEN $restart::boolean THEN now() ELSE x.dormant_at END AS dormant_at,
+             t.time_til_dormant_autodelete_ms AS keep
+      FROM workspaces x JOIN templates t ON t.id = x.template_id
+      WHERE x.template_id = $template_id AND x.dormant_at IS NOT NULL AND NOT x.deleted) n
+WHERE w.id = n.id;
+
+-- query store_workspaces_of_template_used(template_id uuid) -> exec
+UPDATE workspaces SET last_used_at = now() WHERE template_id = $template_id AND NOT deleted;
 
 -- query store_workspace_set_favorite(id uuid, favorite bool) -> exec
 UPDATE workspaces SET favorite = $favorite WHERE id = $id AND NOT deleted;
