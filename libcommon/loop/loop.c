@@ -22,6 +22,7 @@ struct cm_loop {
     struct event *wake_ev;
     pthread_mutex_t lock; /* guards the queue */
     struct posted *first, **last;
+    struct cm_link guests;
     pthread_t thread;
     bool has_thread;
     _Atomic(bool) running;
@@ -80,6 +81,7 @@ struct cm_loop *cm_loop_new(void)
     event_config_free(cfg);
     cm_assert(l->base);
     l->last = &l->first;
+    cm_list_init(&l->guests);
     pthread_mutex_init(&l->lock, NULL);
     l->wake_fd = eventfd(0, EFD_NONBLOCK | EFD_CLOEXEC);
     cm_assert(l->wake_fd >= 0);
@@ -96,11 +98,28 @@ void cm_loop_free(struct cm_loop *l)
         cm_loop_thread_join(l);
     while (l->first)
         queue_run(l);
+    while (!cm_list_empty(&l->guests)) {
+        struct cm_loop_guest *g = cm_container_of(l->guests.next, struct cm_loop_guest, link);
+        g->end(g);
+    }
+    while (l->first)
+        queue_run(l);
     event_free(l->wake_ev);
     event_base_free(l->base);
     close(l->wake_fd);
     pthread_mutex_destroy(&l->lock);
     cm_free(l);
+}
+
+void cm_loop_guest_add(struct cm_loop *l, struct cm_loop_guest *g)
+{
+    CM_ON_LOOP(l);
+    cm_list_push(&l->guests, &g->link);
+}
+
+void cm_loop_guest_remove(struct cm_loop_guest *g)
+{
+    cm_list_unlink(&g->link);
 }
 
 static void enter(struct cm_loop *l)

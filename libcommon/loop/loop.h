@@ -38,6 +38,15 @@ bool cm_loop_here(
  * thread. What is posted and not yet run when the loop is freed is run by cm_loop_free. */
 void cm_loop_post(struct cm_loop *l, void (*fn)(void *), void *arg);
 
+/* What nobody else owns, and ends by itself or, at the latest, with the loop: cm_loop_free calls
+ * end for each that is still there. Embed; on the loop's thread. */
+struct cm_loop_guest {
+    void (*end)(struct cm_loop_guest *g); /* removes it */
+    struct cm_link link;
+};
+void cm_loop_guest_add(struct cm_loop *l, struct cm_loop_guest *g);
+void cm_loop_guest_remove(struct cm_loop_guest *g); /* fine for one that is not there */
+
 /* For folders loop/ and net/ only. */
 struct event_base *cm_loop_base(struct cm_loop *l);
 

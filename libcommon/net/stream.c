@@ -111,6 +111,7 @@ struct cm_splice {
     cm_splice_done_fn done;
     void *ctx;
     struct cm_loop *loop;
+    struct cm_loop_guest guest;
 };
 
 static void splice_free(void *arg)
@@ -120,6 +121,7 @@ static void splice_free(void *arg)
 
 static void splice_end(struct cm_splice *p, bool tell)
 {
+    cm_loop_guest_remove(&p->guest);
     for (int i = 0; i < 2; i++) {
         cm_stream_close(p->end[i]);
         p->end[i] = NULL;
@@ -180,6 +182,11 @@ static void splice_kick(void *arg)
     }
 }
 
+static void splice_end_with_loop(struct cm_loop_guest *g)
+{
+    splice_end(cm_container_of(g, struct cm_splice, guest), false);
+}
+
 struct cm_splice *cm_splice_new(struct cm_stream *a, struct cm_stream *b, cm_splice_done_fn done,
                                 void *ctx)
 {
@@ -190,6 +197,8 @@ struct cm_splice *cm_splice_new(struct cm_stream *a, struct cm_stream *b, cm_spl
     p->done = done;
     p->ctx = ctx;
     p->loop = a->loop;
+    p->guest.end = splice_end_with_loop;
+    cm_loop_guest_add(p->loop, &p->guest);
     cm_stream_set_fn(a, on_splice, p);
     cm_stream_set_fn(b, on_splice, p);
     cm_loop_post(p->loop, splice_kick, p); /* what came before we listened */

@@ -78,7 +78,8 @@ void cm_stream_fail(struct cm_stream *s,
 
 /* Joins two streams of the same loop: bytes flow both ways with backpressure, half closes are
  * passed on. Takes both; closes both when both directions have ended or either side fails, then
- * calls done (may be NULL) with the bytes moved. idle_timeout 0: none. */
+ * calls done (may be NULL) with the bytes moved. A splice that outlives its loop's last turn ends
+ * with the loop, without done. */
 typedef void (*cm_splice_done_fn)(void *ctx, uint64_t a_to_b, uint64_t b_to_a);
 struct cm_splice;
 struct cm_splice *cm_splice_new(struct cm_stream *a, struct cm_stream *b, cm_splice_done_fn done,
