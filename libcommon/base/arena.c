@@ -55,6 +55,14 @@ void cm_arena_free(struct cm_arena *a)
     cm_free(a);
 }
 
+size_t cm_arena_size(const struct cm_arena *a)
+{
+    size_t n = sizeof(*a);
+    for (const struct chunk *c = a->chunks; c; c = c->next)
+        n += sizeof(*c) + c->size;
+    return n;
+}
+
 static struct chunk *chunk_add(struct cm_arena *a, size_t size)
 {
     size_t bytes;

@@ -16,6 +16,8 @@ struct cm_arena *cm_arena_new(void);
 void cm_arena_free(struct cm_arena *a); /* runs deferred functions, last first */
 CM_DEFINE_CLEANUP(cm_arena, cm_arena_free)
 
+size_t cm_arena_size(const struct cm_arena *a); /* bytes taken from the heap */
+
 void *cm_arena_alloc(struct cm_arena *a, size_t n);              /* zeroed, aligned to 16 */
 void *cm_arena_array(struct cm_arena *a, size_t n, size_t size); /* zeroed; overflow aborts */
 #define CM_NEW(a, type)          ((type *)cm_arena_alloc((a), sizeof(type)))

@@ -242,7 +242,7 @@ class Query:
                     raise Bad(f"{self.name}: {n} is no column of {self.result}")
             return ", ".join(f"{m[1]}.{n}" for n in names if n not in without)
 
-        text = outside_quotes(self.text, lambda s: re.sub(r"\{([a-z_]+)(?:\s*-\s*([a-z_, ]+))?\}", columns, s))
+        text = outside_quotes(self.text, lambda s: re.sub(r"\{([a-z_]+)(?:\s*-\s*([a-z_,\s]+))?\}", columns, s))
         numbers = {n: i + 1 for i, (n, _) in enumerate(self.params)}
         used = set()
 

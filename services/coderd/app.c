@@ -6,6 +6,7 @@
 #include <unistd.h>
 
 #include "api/front.h"
+#include "api/parts_cache.h"
 #include "api/ratelimit.h"
 #include "api/socket.h"
 #include "background/background.h"
@@ -28,6 +29,8 @@
 #include "sys/fd.h"
 
 #define QUEUE_MAX 4096
+/* Some thousand builds: more than people look at in a day, and less than coderd itself takes. */
+#define PARTS_CACHE_MAX (8 << 20)
 
 /* Connections are made as requests need them: a start would wait for eight of them, and a small
  * deployment never uses them all. */
@@ -179,6 +182,7 @@ static enum cm_code build(struct coderd *app, struct cm_err *err)
     if (router_new(&app->router, err) != CM_OK || open_database(app, err) != CM_OK ||
         start_loops(app, err) != CM_OK)
         return err->code;
+    app->parts = parts_cache_new(PARTS_CACHE_MAX);
     app->limits = ratelimit_new(!app->opt->disable_rate_limits);
     CM_AUTOFREE char *bin_dir = make_bin_dir(app);
     if (site_new(bin_dir, &app->site, err) != CM_OK ||
@@ -303,6 +307,7 @@ void app_free(struct coderd *app)
     followers_free(app->followers);
     site_free(app->site);
     ratelimit_free(app->limits);
+    parts_cache_free(app->parts);
     router_free(app->router);
     cm_tls_server_free(app->tls);
     cm_db_free(app->start_db);

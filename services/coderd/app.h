@@ -15,6 +15,7 @@ struct background;
 struct coderd;
 struct followers;
 struct hub;
+struct parts_cache;
 struct ratelimit;
 struct router;
 struct site;
@@ -42,6 +43,7 @@ struct coderd {
 
     struct router *router;
     struct ratelimit *limits;
+    struct parts_cache *parts;     /* what ended jobs have made */
     struct site *site;             /* embedded pages and /bin */
     struct hub *hub;               /* PostgreSQL notifications to whoever waits for one */
     struct tunnels *tunnels;       /* agents' tunnels that end here */

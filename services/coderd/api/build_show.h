@@ -8,12 +8,11 @@
 #include "store/builds.h"
 #include "store/workspaces.h"
 
-/* n rows of builds, in their order. hide_secrets: blank environment variables and sensitive
- * metadata for readers who may not connect to the workspace. */
+/* n rows of builds, in their order. */
 CM_MUST_USE enum cm_code builds_show(struct api_req *r, const struct store_build *rows, size_t n,
                                      struct api_workspace_build **ret, struct cm_err *err);
-/* Resources of any jobs, e.g. of a version's import. */
-CM_MUST_USE enum cm_code resources_show(struct api_req *r, const struct cm_uuid *job_ids, size_t n,
+/* Resources of any job, e.g. of a version's import. */
+CM_MUST_USE enum cm_code resources_show(struct api_req *r, struct cm_uuid job_id,
                                         struct api_workspace_resource **ret, size_t *ret_n,
                                         struct cm_err *err);
 /* One agent with its apps and scripts. */

@@ -119,7 +119,7 @@ static enum cm_code build_resources(struct api_req *r, struct cm_err *err)
     struct view v;
     struct api_workspace_resource *rows = NULL;
     size_t n = 0;
-    if (param(r, &v, err) != CM_OK || resources_show(r, &v.b->job_id, 1, &rows, &n, err) != CM_OK)
+    if (param(r, &v, err) != CM_OK || resources_show(r, v.b->job_id, &rows, &n, err) != CM_OK)
         return err->code;
     return api_reply_list(r, 200, &api_workspace_resource_msg, rows, n);
 }

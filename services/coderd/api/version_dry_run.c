@@ -110,7 +110,7 @@ static enum cm_code resources_of(struct api_req *r, const struct store_job *job,
     size_t n = 0;
     if (!is_over(job->status))
         return api_reply_message(r, 400, "Job hasn't completed!", NULL);
-    if (resources_show(r, &job->id, 1, &rows, &n, err) != CM_OK)
+    if (resources_show(r, job->id, &rows, &n, err) != CM_OK)
         return err->code;
     return api_reply_list(r, 200, &api_workspace_resource_msg, rows, n);
 }

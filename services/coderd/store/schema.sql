@@ -37,6 +37,26 @@ CREATE FUNCTION public.workspace_status(transition text, job_status text) RETURN
     END
 $$;
 
+CREATE FUNCTION public.workspaces_count_added() RETURNS trigger
+    LANGUAGE plpgsql
+    AS $$
+BEGIN
+    INSERT INTO workspace_counts AS c (organization_id, live)
+    SELECT organization_id, count(*) FROM added WHERE NOT deleted GROUP BY organization_id
+    ON CONFLICT (organization_id) DO UPDATE SET live = c.live + excluded.live;
+    RETURN NULL;
+END $$;
+
+CREATE FUNCTION public.workspaces_count_changed() RETURNS trigger
+    LANGUAGE plpgsql
+    AS $$
+BEGIN
+    UPDATE workspace_counts
+    SET live = live + CASE WHEN TG_OP = 'UPDATE' AND OLD.deleted THEN 1 ELSE -1 END
+    WHERE organization_id = OLD.organization_id;
+    RETURN NULL;
+END $$;
+
 CREATE FUNCTION public.workspaces_on_build() RETURNS trigger
     LANGUAGE plpgsql
     AS $$
@@ -834,6 +854,13 @@ CREATE TABLE public.workspace_build_parameters (
     value text NOT NULL
 );
 
+CREATE TABLE public.workspace_counts (
+    organization_id uuid NOT NULL,
+    live bigint NOT NULL
+);
+
+COMMENT ON TABLE public.workspace_counts IS 'Workspaces that are not deleted, kept by triggers of workspaces.';
+
 CREATE VIEW public.workspace_details AS
  SELECT w.id,
     w.owner_id,
@@ -1057,6 +1084,9 @@ ALTER TABLE ONLY public.workspace_builds
 ALTER TABLE ONLY public.workspace_builds
     ADD CONSTRAINT workspace_builds_pkey PRIMARY KEY (id);
 
+ALTER TABLE ONLY public.workspace_counts
+    ADD CONSTRAINT workspace_counts_pkey PRIMARY KEY (organization_id);
+
 ALTER TABLE ONLY public.workspace_port_shares
     ADD CONSTRAINT workspace_port_shares_pkey PRIMARY KEY (workspace_id, agent_name, port);
 
@@ -1170,6 +1200,12 @@ CREATE INDEX workspaces_template_id_idx ON public.workspaces USING btree (templa
 CREATE INDEX workspaces_user_acl_idx ON public.workspaces USING gin (user_acl);
 
 CREATE TRIGGER organizations_add_everyone AFTER INSERT ON public.organizations FOR EACH ROW EXECUTE FUNCTION public.organizations_add_everyone();
+
+CREATE TRIGGER workspaces_count_added AFTER INSERT ON public.workspaces REFERENCING NEW TABLE AS added FOR EACH STATEMENT EXECUTE FUNCTION public.workspaces_count_added();
+
+CREATE TRIGGER workspaces_count_deleted AFTER UPDATE ON public.workspaces FOR EACH ROW WHEN ((old.deleted <> new.deleted)) EXECUTE FUNCTION public.workspaces_count_changed();
+
+CREATE TRIGGER workspaces_count_removed AFTER DELETE ON public.workspaces FOR EACH ROW WHEN ((NOT old.deleted)) EXECUTE FUNCTION public.workspaces_count_changed();
 
 CREATE TRIGGER workspaces_on_build AFTER INSERT ON public.workspace_builds FOR EACH ROW EXECUTE FUNCTION public.workspaces_on_build();
 
@@ -1316,6 +1352,9 @@ ALTER TABLE ONLY public.workspace_builds
 
 ALTER TABLE ONLY public.workspace_builds
     ADD CONSTRAINT workspace_builds_workspace_id_fkey FOREIGN KEY (workspace_id) REFERENCES public.workspaces(id) ON DELETE CASCADE;
+
+ALTER TABLE ONLY public.workspace_counts
+    ADD CONSTRAINT workspace_counts_organization_id_fkey FOREIGN KEY (organization_id) REFERENCES public.organizations(id) ON DELETE CASCADE;
 
 ALTER TABLE ONLY public.workspace_port_shares
     ADD CONSTRAINT workspace_port_shares_workspace_id_fkey FOREIGN KEY (workspace_id) REFERENCES public.workspaces(id) ON DELETE CASCADE;

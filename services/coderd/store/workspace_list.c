@@ -1,6 +1,6 @@
 #include "store/workspace_list.h"
 
-/* The four argument structs share these members by name; the generator makes a type of its own for
+/* The argument structs share these members by name; the generator makes a type of its own for
  * each. */
 #define FILTER_MEMBERS(f)                                                                          \
     .caller = (f)->caller, .see_all = (f)->see_all, .see_orgs = (f)->see_orgs,                     \
@@ -45,11 +45,13 @@ enum cm_code store_workspaces_list(struct cm_db *db, struct cm_arena *a,
         struct store_workspaces_page_all_args page = {FILTER_MEMBERS(f), .limit = f->limit,
                                                       .offset = f->offset};
         struct store_workspaces_count_all_args count = {FILTER_MEMBERS(f)};
-        store_workspaces_page_all_batch(b, &page, ret, ret_n);
-        if (filters_nothing(f))
+        if (filters_nothing(f)) {
+            store_workspaces_page_plain_batch(b, f->caller, f->limit, f->offset, ret, ret_n);
             store_workspaces_count_unfiltered_batch(b, &total);
-        else
+        } else {
+            store_workspaces_page_all_batch(b, &page, ret, ret_n);
             store_workspaces_count_all_batch(b, &count, &total);
+        }
     } else {
         struct store_workspaces_page_few_args page = {FILTER_MEMBERS(f), .limit = f->limit,
                                                       .offset = f->offset};

@@ -98,6 +98,34 @@ def an_agent_sends_logs_by_http(c, admin):
     assert admin.request("PATCH", logs, {"logs": []}).status == 401, "a user's session is not an agent's"
 
 
+def what_a_build_made_is_kept_and_what_changes_is_not(c, admin):
+    """A replica that has just started shows what one shows that has the build's parts in memory; log sources, states
+    and results of scripts are the database's in both."""
+    path = f"/api/v2/workspaces/{workspace(c, admin)['id']}"
+    me = as_agent(c, admin)
+
+    def shown():
+        ws = admin.get(path)
+        agents = [a for r in ws["latest_build"]["resources"] for a in r.get("agents", [])]
+        for a in agents:
+            for moment in ("updated_at", "last_connected_at", "logs_length"):
+                del a[moment]
+        return ws["latest_build"]["resources"], agents[0]
+
+    before, agent = shown()
+    assert [(s["exit_code"], s["status"]) for s in agent["scripts"]] == [(0, "ok")]
+    assert agent["status"] == "connected" and shown()[0] == before
+    source = "0d4e6c1a-6f5e-4b41-9f6f-5f0ad6c3c0aa"
+    me.post("/api/v2/workspaceagents/me/log-source", {"id": source, "display_name": "Late", "icon": ""})
+    warm, agent = shown()
+    assert source in [s["id"] for s in agent["log_sources"]], agent["log_sources"]
+    c["coderd"].stop()
+    c["coderd"].start()
+    c.wait_ready()
+    c.wait_agent(admin, workspace(c, admin))
+    assert shown()[0] == warm
+
+
 def an_agent_asks_for_credentials(c, admin):
     me = as_agent(c, admin)
     key = me.get("/api/v2/workspaceagents/me/gitsshkey")
@@ -136,5 +164,6 @@ def a_stopped_workspace_has_no_ports(c, admin):
 
 
 run(listening_ports_come_from_the_agent, metadata_is_followed, connecting_clients_see_the_agent_come,
-    an_agent_sends_logs_by_http, an_agent_asks_for_credentials, what_is_not_offered_says_so,
+    an_agent_sends_logs_by_http, what_a_build_made_is_kept_and_what_changes_is_not, an_agent_asks_for_credentials,
+    what_is_not_offered_says_so,
     a_stopped_workspace_has_no_ports)

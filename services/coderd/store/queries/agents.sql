@@ -51,6 +51,20 @@ JOIN workspace_agents a ON a.resource_id = r.id AND NOT a.deleted
 WHERE r.job_id = ANY ($job_ids)
 ORDER BY a.resource_id, a.display_order, a.name;
 
+-- What changes while a build's resources stay as they are.
+-- row store_agent_state: id uuid, version text, api_version text, expanded_directory text,
+--     subsystems enum api_agent_subsystem[], lifecycle_state enum api_workspace_agent_lifecycle, logs_length int,
+--     logs_overflowed bool, started_at time?, ready_at time?, first_connected_at time?, last_connected_at time?,
+--     disconnected_at time?, updated_at time, status enum api_workspace_agent_status
+
+-- Ordered by id.
+-- query store_agent_states(ids uuid[]) -> many store_agent_state
+SELECT {a - status}, workspace_agent_status(a.created_at, a.first_connected_at, a.last_connected_at, a.disconnected_at,
+                                            a.connection_timeout_seconds) AS status
+FROM workspace_agents a
+WHERE a.id = ANY ($ids) AND NOT a.deleted
+ORDER BY a.id;
+
 -- query store_agent_insert(id uuid, resource_id uuid, parent_id uuid?, name text, hashed_token bytes, instance_id text, architecture text, operating_system text, environment_variables jsonmap, directory text, motd_file text, display_apps text[], connection_timeout_seconds int, troubleshooting_url text, startup_script_behavior text, api_key_scope text, resources_monitoring json, display_order int) -> exec
 INSERT INTO workspace_agents (id, resource_id, parent_id, name, hashed_token, instance_id, architecture, operating_system,
     environment_variables, directory, motd_file, display_apps, connection_timeout_seconds, troubleshooting_url,
@@ -126,6 +140,12 @@ JOIN workspace_apps p ON p.agent_id = a.id
 WHERE r.job_id = ANY ($job_ids)
 ORDER BY p.agent_id, p.display_order, p.slug;
 
+-- row store_app_health: id uuid, health enum api_workspace_app_health
+
+-- Ordered by id.
+-- query store_app_healths(agent_ids uuid[]) -> many store_app_health
+SELECT {p} FROM workspace_apps p WHERE p.agent_id = ANY ($agent_ids) ORDER BY p.id;
+
 -- query store_apps_by_agent(agent_id uuid) -> many store_app
 SELECT {p} FROM workspace_apps p WHERE p.agent_id = $agent_id ORDER BY p.display_order, p.slug;
 
@@ -146,13 +166,10 @@ WHERE p.id = x.id AND p.agent_id = $agent_id AND p.health <> x.health;
 -- row store_app_status: id uuid, workspace_id uuid, agent_id uuid, app_id uuid,
 --     state enum api_workspace_app_status_state, message text, uri text, created_at time
 
--- Newest first.
--- query store_app_statuses_by_jobs(job_ids uuid[]) -> many store_app_status
-SELECT {s}
-FROM workspace_resources r
-JOIN workspace_agents a ON a.resource_id = r.id AND NOT a.deleted
-JOIN workspace_app_statuses s ON s.agent_id = a.id
-WHERE r.job_id = ANY ($job_ids)
+-- Of each app the newest first; ordered by app.
+-- query store_app_statuses_by_agents(agent_ids uuid[]) -> many store_app_status
+SELECT {s} FROM workspace_app_statuses s
+WHERE s.agent_id = ANY ($agent_ids)
 ORDER BY s.app_id, s.created_at DESC;
 
 -- The app is named by its slug; 0 rows when the agent has none of this name.
@@ -163,22 +180,27 @@ FROM workspace_apps p WHERE p.agent_id = $agent_id AND p.slug = $slug;
 
 -- ---- scripts ----
 
--- exit_code and status are of the last run at start.
+-- exit_code and status: see store_script_results.
 -- row store_script: id uuid, agent_id uuid, log_source_id uuid, log_path text, display_name text, script text,
 --     cron text, start_blocks_login bool, run_on_start bool, run_on_stop bool, timeout_seconds int,
 --     exit_code int?, status enum api_workspace_agent_script_status
 
 -- query store_scripts_by_jobs(job_ids uuid[]) -> many store_script
-SELECT {s - exit_code, status}, t.exit_code, coalesce(t.status, '') AS status
+SELECT {s - exit_code, status}, NULL::integer AS exit_code, '' AS status
 FROM workspace_resources r
 JOIN workspace_agents a ON a.resource_id = r.id AND NOT a.deleted
 JOIN workspace_agent_scripts s ON s.agent_id = a.id
-LEFT JOIN LATERAL (
-    SELECT x.exit_code, x.status FROM workspace_agent_script_timings x
-    WHERE x.script_id = s.id AND x.stage = 'start' ORDER BY x.started_at DESC LIMIT 1
-) t ON true
 WHERE r.job_id = ANY ($job_ids)
 ORDER BY s.agent_id, s.display_name, s.id;
+
+-- row store_script_result: script_id uuid, exit_code int, status enum api_workspace_agent_script_status
+
+-- Of the last run at start, for those that ran. Ordered by script.
+-- query store_script_results(script_ids uuid[]) -> many store_script_result
+SELECT DISTINCT ON (t.script_id) t.script_id, t.exit_code, t.status
+FROM workspace_agent_script_timings t
+WHERE t.script_id = ANY ($script_ids) AND t.stage = 'start'
+ORDER BY t.script_id, t.started_at DESC;
 
 -- query store_scripts_by_agent(agent_id uuid) -> many store_script
 SELECT {s - exit_code, status}, NULL::integer AS exit_code, '' AS status
@@ -213,12 +235,11 @@ ORDER BY t.started_at;
 
 -- ---- logs ----
 
--- query store_log_sources_by_jobs(job_ids uuid[]) -> many api_workspace_agent_log_source
+-- Ordered by agent.
+-- query store_log_sources_by_agents(agent_ids uuid[]) -> many api_workspace_agent_log_source
 SELECT l.workspace_agent_id, l.id, l.created_at, l.display_name, l.icon
-FROM workspace_resources r
-JOIN workspace_agents a ON a.resource_id = r.id AND NOT a.deleted
-JOIN workspace_agent_log_sources l ON l.workspace_agent_id = a.id
-WHERE r.job_id = ANY ($job_ids)
+FROM workspace_agent_log_sources l
+WHERE l.workspace_agent_id = ANY ($agent_ids)
 ORDER BY l.workspace_agent_id, l.created_at, l.id;
 
 -- The same id again is the same source.

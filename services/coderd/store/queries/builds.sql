@@ -15,8 +15,15 @@ SELECT {b} FROM workspace_build_details b WHERE b.id = $id;
 -- query store_build_by_job(job_id uuid) -> one store_build
 SELECT {b} FROM workspace_build_details b WHERE b.job_id = $job_id;
 
--- query store_builds_by_ids(ids uuid[]) -> many store_build
-SELECT {b} FROM workspace_build_details b WHERE b.id = ANY ($ids);
+-- For those who have the workspace and the job: without what these tell (status, names of the owner and so on).
+-- query store_builds_brief(ids uuid[]) -> many store_build
+SELECT {b - status, job_status, workspace_name, workspace_owner_id, workspace_owner_name, workspace_owner_avatar_url,
+           organization_id, template_id, template_version_name, initiator_name},
+       v.name AS template_version_name, i.username AS initiator_name
+FROM workspace_builds b
+JOIN template_versions v ON v.id = b.template_version_id
+JOIN users i ON i.id = b.initiator_id
+WHERE b.id = ANY ($ids);
 
 -- query store_build_by_number(workspace_id uuid, build_number int) -> one store_build
 SELECT {b} FROM workspace_build_details b WHERE b.workspace_id = $workspace_id AND b.build_number = $build_number;

@@ -99,6 +99,30 @@ WITH mine AS MATERIALIZED (
 SELECT {w} FROM page CROSS JOIN LATERAL (SELECT * FROM workspace_details d WHERE d.id = page.id OFFSET 0) w
 ORDER BY page.part, page.n;
 
+-- The same for those who see everything and ask for nothing in particular: making a plan's filters ready costs more than
+-- such a page.
+-- query store_workspaces_page_plain(caller uuid, limit int, offset int) -> many store_workspace
+WITH mine AS MATERIALIZED (
+    SELECT w.id, row_number() OVER (ORDER BY w.status <> 'running', lower(w.owner_username), lower(w.name)) AS n
+    FROM workspaces w
+    WHERE w.favorite AND w.owner_id = $caller AND NOT w.deleted
+), others AS (
+    SELECT id, row_number() OVER () AS n
+    FROM (SELECT w.id
+          FROM workspaces w
+          WHERE NOT w.deleted AND NOT (w.favorite AND w.owner_id = $caller)
+          ORDER BY w.status <> 'running', lower(w.owner_username), lower(w.name)
+          LIMIT nullif($limit, 0) OFFSET greatest(0, $offset - (SELECT count(*) FROM mine))) x
+), page AS MATERIALIZED (
+    SELECT id, 0 AS part, n FROM mine WHERE n > $offset
+    UNION ALL
+    SELECT id, 1, n FROM others
+    ORDER BY part, n
+    LIMIT nullif($limit, 0)
+)
+SELECT {w} FROM page CROSS JOIN LATERAL (SELECT * FROM workspace_details d WHERE d.id = page.id OFFSET 0) w
+ORDER BY page.part, page.n;
+
 -- fragment few
 few AS MATERIALIZED (
     SELECT id FROM workspaces WHERE owner_id = coalesce($owner_id, $caller)
@@ -128,7 +152,7 @@ ORDER BY lower(w.owner_username), lower(w.name), w.created_at
 LIMIT nullif($limit, 0) OFFSET $offset;
 
 -- query store_workspaces_count_unfiltered() -> one int
-SELECT count(*) FROM workspaces w WHERE NOT w.deleted;
+SELECT coalesce(sum(c.live), 0)::bigint FROM workspace_counts c;
 
 -- query store_workspaces_count_all(caller uuid, deleted bool, see_all bool, see_orgs uuid[], groups text[], ids uuid[]?, owner_id uuid?, owner_username text?, organization_id uuid?, template_ids uuid[]?, template_name text?, name text?, exact_name text?, statuses text[]?, dormant bool?, outdated bool?, last_used_after time?, last_used_before time?, shared bool?, shared_with_user text?, shared_with_group text?, agent_statuses text[]?, healthy bool?, has_external_agent bool?, param_names text[]?, param_values text[]?) -> one int
 SELECT count(*) FROM workspaces w WHERE w.deleted = $deleted AND {{filters}};
