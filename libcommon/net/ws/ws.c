@@ -22,6 +22,7 @@ struct cm_ws {
     size_t reason_len;
     bool close_sent, over, freed;
     bool leaving; /* all but the last event is done: our goodbye is still on its way out */
+    enum cm_ws_event last;
     unsigned
         pins; /* calls under way that will look at us again: a free leaves the memory to the last */
     struct cm_loop *loop;
@@ -97,8 +98,8 @@ void cm_ws_free(struct cm_ws *ws)
     unpin(ws);
 }
 
-/* The last event. The owner closes the stream with the connection, so a goodbye in good order is
- * told when our own word of it has left. */
+/* The last event. The owner closes the stream with the connection, so that it is told when our own
+ * goodbye has left, be it in good order or for what the peer did. */
 static void finish(struct cm_ws *ws, enum cm_ws_event ev)
 {
     if (ws->over)
@@ -107,9 +108,9 @@ static void finish(struct cm_ws *ws, enum cm_ws_event ev)
     cm_timer_stop(&ws->alive);
     if (ws->stream && !ws->stream->failed)
         cm_stream_finish(ws->stream);
-    if (ev == CM_WS_CLOSED && ws->stream && !ws->stream->failed &&
-        cm_stream_unsent(ws->stream) > 0) {
+    if (ws->close_sent && ws->stream && !ws->stream->failed && cm_stream_unsent(ws->stream) > 0) {
         ws->leaving = true;
+        ws->last = ev;
         cm_timer_start(&ws->alive, CLOSE_WAIT);
         return;
     }
@@ -120,7 +121,7 @@ static void leave(struct cm_ws *ws)
 {
     ws->leaving = false;
     cm_timer_stop(&ws->alive);
-    ws->fn(ws, CM_WS_CLOSED, cm_str_n(ws->reason, ws->reason_len), ws->ctx);
+    ws->fn(ws, ws->last, cm_str_n(ws->reason, ws->reason_len), ws->ctx);
 }
 
 static bool on_frame(void *ctx, enum cm_ws_opcode op, struct cm_str payload)
@@ -180,7 +181,11 @@ static void on_stream(struct cm_stream *s, enum cm_stream_event ev, void *ctx)
     struct cm_ws *ws = ctx;
 
     if (ws->leaving) {
+        size_t n = evbuffer_get_length(cm_stream_input(s));
         ws->pins++;
+        /* What is left unread would reset the connection under our goodbye. */
+        evbuffer_drain(cm_stream_input(s), n);
+        cm_stream_consumed(s, n);
         if (ev == CM_STREAM_FAILED || cm_stream_unsent(s) == 0)
             leave(ws);
         unpin(ws);

@@ -7,6 +7,7 @@ it is kept, and everybody else goes on being served.
   archives  that lead out of their folder, hold links or devices, or expand to more than is allowed
   text      that no text of ours can be: zero bytes, broken UTF-8, deep JSON
   sockets   by the thousand, half sent; and no descriptor left for the next one
+  frames    of WebSockets that break the protocol: each ends in its close code
   rights    things of others under ids that one may have guessed
 """
 import io
@@ -312,6 +313,53 @@ def sockets(server, admin):
     eventually(lambda: admin.get("/api/v2/users/me"), 10, "it serves again")
 
 
+def frame(op, payload, fin=True, masked=True, rsv=0, length=None):
+    n = len(payload) if length is None else length
+    size = bytes([n]) if n < 126 else b"\x7e" + struct.pack(">H", n) if n < 65536 else b"\x7f" + struct.pack(">Q", n)
+    return (bytes([fin << 7 | rsv << 4 | op, size[0] | masked << 7]) + size[1:] + bytes(4 * masked) + payload)
+
+
+TEXT, CONT, CLOSE, PING = 1, 0, 8, 9
+# The close code that each must be answered with.
+FRAMES = {
+    "no mask": ([frame(TEXT, b"{}", masked=False)], 1002),
+    "a reserved bit": ([frame(TEXT, b"{}", rsv=4)], 1002),
+    "an opcode of none": ([frame(3, b"")], 1002),
+    "half a ping": ([frame(PING, b"x", fin=False)], 1002),
+    "a large ping": ([frame(PING, b"x" * 126)], 1002),
+    "the middle of nothing": ([frame(CONT, b"x")], 1002),
+    "a message within another": ([frame(TEXT, b"x", fin=False), frame(TEXT, b"y")], 1002),
+    "a length of 64 bits": ([frame(TEXT, b"", length=1 << 63)], 1002),
+    "a message of a terabyte": ([frame(TEXT, b"", length=1 << 40)], 1009),
+    "pieces without end": ([frame(TEXT, b"a" * 60000, fin=False)] + [frame(CONT, b"a" * 60000, fin=False)] * 30, 1009),
+    "text that is none": ([frame(TEXT, b"\xff\xfe")], 1007),
+    "text broken in its middle": ([frame(TEXT, b'"\xc3', fin=False), frame(CONT, b'("')], 1007),
+    "half a close code": ([frame(CLOSE, b"x")], 1002),
+    "a close code that is never sent": ([frame(CLOSE, struct.pack(">H", 1005))], 1002),
+    "a goodbye": ([frame(CLOSE, struct.pack(">H", 1000))], 1000),
+}
+
+
+def frames(server, admin):
+    org = admin.user["organization_ids"][0]
+    file_id = admin.post("/api/v2/files", tar_of(("w.tf", tarfile.REGTYPE, "")), content_type="application/x-tar")["hash"]
+    version = admin.post(f"/api/v2/organizations/{org}/templateversions", {
+        "file_id": file_id, "provisioner": "terraform", "storage_method": "file", "tags": {}})
+    server.cluster.psql("UPDATE provisioner_jobs SET started_at = now(), completed_at = now() WHERE completed_at IS NULL")
+    upgrade = (f"GET /api/v2/templateversions/{version['id']}/dynamic-parameters HTTP/1.1\r\nHost: a\r\n"
+               "Connection: Upgrade\r\nUpgrade: websocket\r\nSec-WebSocket-Version: 13\r\n"
+               f"Sec-WebSocket-Key: dGhlIHNhbXBsZSBub25jZQ==\r\nCoder-Session-Token: {admin.token}\r\n")
+    for origin in ("https://evil.example", "null", "http://a:1", "http://a@evil.example", "a"):
+        got = server.talk(f"{upgrade}Origin: {origin}\r\n\r\n".encode(), False)
+        assert statuses(got) == [403], f"from {origin}: {got}"
+    for what, (sent, code) in FRAMES.items():
+        # Along with the request, too: nobody has to wait for its answer.
+        got = server.talk(f"{upgrade}Origin: http://a\r\n\r\n".encode() + b"".join(sent))
+        assert statuses(got) == [101], f"{what}: {got}"
+        at = got.rfind(b"\x88")
+        assert at > 0 and got[at + 2:at + 4] == struct.pack(">H", code), f"{what}: {got[-200:]}"
+
+
 def rights(c, admin):
     """What the holder of some rights makes of them."""
     org = admin.user["organization_ids"][0]
@@ -373,7 +421,8 @@ def main():
         for name, run in (("heads", lambda: heads(server)), ("texts", lambda: texts(server, admin, member)),
                           ("archives", lambda: archives(server, member)), ("bodies", lambda: bodies(server, admin)),
                           ("many_bodies", lambda: many_bodies(server, admin)),
-                          ("sockets", lambda: sockets(server, admin)), ("rights", lambda: rights(c, admin))):
+                          ("sockets", lambda: sockets(server, admin)), ("frames", lambda: frames(server, admin)),
+                          ("rights", lambda: rights(c, admin))):
             if name.startswith(only):
                 print(name, flush=True)
                 run()
