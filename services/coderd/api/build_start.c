@@ -1,5 +1,6 @@
 #include "api/build_start.h"
 
+#include "api/form_load.h"
 #include "app.h"
 #include "background/hub.h"
 #include "domain/parameters.h"
@@ -72,8 +73,34 @@ static enum cm_code with_preset(struct api_req *r, const struct build_request *q
     return CM_OK;
 }
 
+/* Which parameters there are may depend on values of others: with those of this build. */
+static enum cm_code declare(struct api_req *r, const struct build_request *q,
+                            const struct version_view *v, struct parameter_resolve *in,
+                            struct cm_err *err)
+{
+    struct cm_pair *values = CM_NEW_ARRAY(r->arena, struct cm_pair, in->given.n + in->previous.n);
+    struct form_request form = {.version_id = v->v->id,
+                                .file_id = v->job->file_id,
+                                .owner_id = q->ws->owner_id,
+                                .values = values};
+    struct form_result f;
+    for (size_t i = 0; i < in->previous.n; i++)
+        values[form.n_values++] = (struct cm_pair){in->previous.v[i].name, in->previous.v[i].value};
+    for (size_t i = 0; i < in->given.n; i++)
+        values[form.n_values++] = (struct cm_pair){in->given.v[i].name, in->given.v[i].value};
+    if (form_load(r->db, r->arena, &form, &f, err) != CM_OK)
+        return err->code;
+    struct api_template_version_parameter *declared =
+        CM_NEW_ARRAY(r->arena, struct api_template_version_parameter, f.n);
+    for (size_t i = 0; i < f.n; i++)
+        declared[i] = f.v[i].p;
+    in->declared = declared;
+    in->n_declared = f.n;
+    return CM_OK;
+}
+
 static enum cm_code resolve(struct api_req *r, const struct build_request *q,
-                            struct cm_uuid version_id, struct cm_uuid previous_build,
+                            const struct version_view *v, struct cm_uuid previous_build,
                             struct api_workspace_build_parameter **ret, size_t *ret_n,
                             struct cm_err *err)
 {
@@ -81,7 +108,7 @@ static enum cm_code resolve(struct api_req *r, const struct build_request *q,
     struct api_template_version_parameter *declared = NULL;
     struct api_workspace_build_parameter *before = NULL;
     size_t n_before = 0;
-    if (store_template_version_parameters(r->db, r->arena, version_id, &declared, &in.n_declared,
+    if (store_template_version_parameters(r->db, r->arena, v->v->id, &declared, &in.n_declared,
                                           err) != CM_OK)
         return err->code;
     if (!q->first &&
@@ -91,6 +118,8 @@ static enum cm_code resolve(struct api_req *r, const struct build_request *q,
         return err->code;
     in.declared = declared;
     in.previous = (struct parameter_values){before, n_before};
+    if (!q->ws->template_use_classic_parameter_flow && declare(r, q, v, &in, err) != CM_OK)
+        return err->code;
     parameters_resolve(r->arena, &in, ret, ret_n, &r->violations);
     return CM_OK;
 }
@@ -161,7 +190,7 @@ enum cm_code build_start(struct api_req *r, const struct build_request *q, struc
     }
     if (!version_ready(r, &v))
         return CM_OK;
-    if (resolve(r, q, version_id, q->ws->latest_build_id, &values, &n, err) != CM_OK)
+    if (resolve(r, q, &v, q->ws->latest_build_id, &values, &n, err) != CM_OK)
         return err->code;
     /* Stopping and deleting must work whatever the parameters are by now. */
     if (r->violations.n && q->transition == API_WORKSPACE_TRANSITION_START) {

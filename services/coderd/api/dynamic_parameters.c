@@ -3,12 +3,12 @@
  *
  * A form lives on its connection's loop; each state is evaluated by a task on a worker. States that
  * arrive meanwhile replace each other: only the newest matters. */
+#include "api/form_load.h"
 #include "api/socket.h"
 #include "api/template_load.h"
 #include "app.h"
 #include "domain/preview.h"
 #include "net/ws/ws.h"
-#include "store/users.h"
 
 #define SESSION_MAX (30 * CM_MINUTE)
 #define PING_EVERY  (15 * CM_SECOND)
@@ -22,35 +22,33 @@ struct form {
     struct cm_loop *loop;
     struct cm_ws *ws;
     struct cm_timer timer;
-    struct cm_uuid version_id, owner_id;
+    struct form_request request;
     struct cm_buf next;   /* the newest state of the form that is not evaluated yet */
     struct cm_buf text;   /* of the task: the state, then the answer */
     struct cm_buf answer; /* of the task */
     bool waiting, running, gone, failed;
 };
 
-static enum cm_code evaluate(struct cm_db *db, struct cm_arena *a, struct cm_uuid version_id,
-                             struct cm_uuid owner_id,
+static enum cm_code evaluate(struct cm_db *db, struct cm_arena *a, const struct form_request *form,
                              const struct api_dynamic_parameters_request *q,
                              struct api_dynamic_parameters_response *out, struct cm_err *err)
 {
-    struct api_template_version_parameter *declared = NULL;
-    size_t n = 0;
-    if (store_template_version_parameters(db, a, version_id, &declared, &n, err) != CM_OK)
-        return err->code;
-    preview_parameters(a, declared, n, q->inputs, q->n_inputs, out);
+    struct form_request here = *form;
+    struct form_result f;
+    here.values = q->inputs;
+    here.n_values = q->n_inputs;
     if (!cm_uuid_is_nil(q->owner_id))
-        owner_id = q->owner_id;
-    if (cm_uuid_is_nil(owner_id))
-        return CM_OK;
-    struct store_user *u = NULL;
-    enum cm_code code = store_user_by_id(db, a, owner_id, &u, err);
-    if (code == CM_NOT_FOUND)
+        here.owner_id = q->owner_id;
+    enum cm_code code = form_load(db, a, &here, &f, err);
+    if (code == CM_NOT_FOUND && !cm_uuid_is_nil(here.owner_id)) {
         preview_complain(a, out, "Workspace owner not found", "There is no such user.",
                          "owner_not_found");
-    else if (code != CM_OK)
-        return code;
-    return CM_OK;
+        here.owner_id = (struct cm_uuid){0};
+        code = form_load(db, a, &here, &f, err);
+    }
+    if (code == CM_OK)
+        preview_parameters(a, f.v, f.n, q->inputs, q->n_inputs, out);
+    return code;
 }
 
 /* ---- over a WebSocket ---- */
@@ -91,7 +89,7 @@ static void work(struct cm_task *t, void *thread_ctx)
                        NULL, &err) != CM_OK) {
         q = CM_NEW(a, struct api_dynamic_parameters_request);
         preview_complain(a, &out, "The request cannot be read", err.text, "");
-    } else if (evaluate(w->db, a, f->version_id, f->owner_id, q, &out, &err) != CM_OK) {
+    } else if (evaluate(w->db, a, &f->request, q, &out, &err) != CM_OK) {
         f->failed = true;
         return;
     }
@@ -214,8 +212,8 @@ static enum cm_code form_open(struct api_req *r, struct cm_err *err)
     struct form *f = cm_xcalloc(1, sizeof(*f));
     f->app = r->app;
     f->member.let_go = on_stop;
-    f->version_id = v.v->id;
-    f->owner_id = owner;
+    f->request =
+        (struct form_request){.version_id = v.v->id, .file_id = v.job->file_id, .owner_id = owner};
     f->next = CM_BUF_INIT(STATE_MAX);
     f->text = CM_BUF_INIT(STATE_MAX);
     f->answer = CM_BUF_INIT(ANSWER_MAX);
@@ -235,7 +233,9 @@ static enum cm_code form_evaluate(struct api_req *r, struct cm_err *err)
         return err->code;
     if (!imported(r, &v))
         return CM_OK;
-    if (evaluate(r->db, r->arena, v.v->id, r->who->user_id, q, &out, err) != CM_OK)
+    const struct form_request form = {
+        .version_id = v.v->id, .file_id = v.job->file_id, .owner_id = r->who->user_id};
+    if (evaluate(r->db, r->arena, &form, q, &out, err) != CM_OK)
         return err->code;
     return api_reply(r, 200, &api_dynamic_parameters_response_msg, &out);
 }

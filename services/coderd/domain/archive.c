@@ -164,3 +164,42 @@ enum cm_code archive_tar_to_zip(int tar_fd, int zip_fd, struct cm_err *err)
 {
     return convert(tar_fd, ARCHIVE_TAR, zip_fd, err);
 }
+
+enum cm_code archive_texts(struct cm_arena *a, struct cm_str tar, size_t file_max, size_t total_max,
+                           struct cm_pair **ret, size_t *ret_n, struct cm_err *err)
+{
+    CM_CLEANUP(reader_done) struct archive *in = archive_read_new();
+    struct archive_entry *e;
+    size_t cap = 64, total = 0;
+    int rc = ARCHIVE_EOF;
+    *ret = CM_NEW_ARRAY(a, struct cm_pair, cap);
+    *ret_n = 0;
+    archive_read_support_format_tar(in);
+    if (tar.len && archive_read_open_memory(in, tar.ptr, tar.len) != ARCHIVE_OK)
+        return broken(in, "tar", err);
+    while (tar.len && (rc = archive_read_next_header(in, &e)) >= ARCHIVE_WARN &&
+           rc != ARCHIVE_EOF) {
+        const char *name = archive_entry_pathname(e);
+        int64_t size = archive_entry_size(e);
+        if (archive_entry_filetype(e) != AE_IFREG || !name || size < 0 ||
+            (uint64_t)size > file_max || (uint64_t)size > total_max - total)
+            continue;
+        char *text = cm_arena_alloc(a, (size_t)size + 1);
+        if (archive_read_data(in, text, (size_t)size) != size)
+            return broken(in, "tar", err);
+        if (!cm_str_is_utf8(cm_str_n(text, (size_t)size)))
+            continue;
+        total += (size_t)size;
+        while (name[0] == '.' && name[1] == '/')
+            name += 2;
+        if (*ret_n == cap) {
+            struct cm_pair *more = CM_NEW_ARRAY(a, struct cm_pair, cap * 2);
+            memcpy(more, *ret, cap * sizeof(*more));
+            *ret = more;
+            cap *= 2;
+        }
+        (*ret)[(*ret_n)++] =
+            (struct cm_pair){cm_arena_str(a, cm_str(name)), cm_str_n(text, (size_t)size)};
+    }
+    return rc == ARCHIVE_EOF ? CM_OK : broken(in, "tar", err);
+}

@@ -122,16 +122,50 @@ static void check_one(struct cm_arena *a, const struct api_template_version_para
                  vs.v[i].detail, input ? "" : "required");
 }
 
-void preview_parameters(struct cm_arena *a, const struct api_template_version_parameter *declared,
-                        size_t n, const struct cm_pair *inputs, size_t n_inputs,
+static void style(const struct form_value *v, struct api_preview_parameter *o, struct cm_arena *a)
+{
+    static const char *const names[] = {"placeholder", "label", "disabled", "mask_input"};
+    struct form_value f[CM_COUNT_OF(names)];
+    if (v->kind != FORM_OBJECT)
+        return;
+    for (size_t i = 0; i < CM_COUNT_OF(names); i++) {
+        const struct form_value *found = form_get(v, cm_str(names[i]));
+        f[i] = found ? *found : FORM_NULL_VALUE;
+    }
+    o->styling = CM_NEW(a, struct api_preview_parameter_styling);
+    o->styling->placeholder = f[0].s;
+    o->styling->label = f[1].s;
+    o->styling->disabled = f[2].b;
+    o->styling->mask_input = f[3].b;
+}
+
+static void warn(struct cm_arena *a, const char *what, struct api_preview_parameter *o)
+{
+    struct api_friendly_diagnostic *list =
+        CM_NEW_ARRAY(a, struct api_friendly_diagnostic, o->n_diagnostics + 1);
+    for (size_t i = 0; i < o->n_diagnostics; i++)
+        list[i] = o->diagnostics[i];
+    complain(a, &list[o->n_diagnostics], "Shown as it was when the template was imported",
+             cm_arena_fmt(a, "Its %s depends on what is only known during a build.", what), "");
+    list[o->n_diagnostics++].severity = API_DIAGNOSTIC_SEVERITY_STRING_WARNING;
+    o->diagnostics = list;
+}
+
+void preview_parameters(struct cm_arena *a, const struct form_parameter *declared, size_t n,
+                        const struct cm_pair *inputs, size_t n_inputs,
                         struct api_dynamic_parameters_response *out)
 {
     out->parameters = CM_NEW_ARRAY(a, struct api_preview_parameter, n);
     out->n_parameters = n;
     for (size_t i = 0; i < n; i++) {
-        const struct cm_str *input = find_input(inputs, n_inputs, declared[i].name);
-        show_one(a, &declared[i], input, &out->parameters[i]);
-        out->parameters[i].order = (int64_t)i;
-        check_one(a, &declared[i], input, &out->parameters[i]);
+        const struct api_template_version_parameter *p = &declared[i].p;
+        struct api_preview_parameter *o = &out->parameters[i];
+        const struct cm_str *input = find_input(inputs, n_inputs, p->name);
+        show_one(a, p, input, o);
+        o->order = declared[i].order;
+        style(&declared[i].styling, o, a);
+        check_one(a, p, input, o);
+        if (declared[i].uncertain)
+            warn(a, declared[i].uncertain, o);
     }
 }

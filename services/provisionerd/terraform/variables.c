@@ -6,7 +6,7 @@
 
 #include "codec/node.h"
 #include "sys/fs.h"
-#include "terraform/hcl.h"
+#include "codec/hcl.h"
 
 #define FILE_MAX  ((size_t)4 << 20)
 #define VALUE_MAX ((size_t)256 << 10)
@@ -47,7 +47,7 @@ static void set_default(struct cm_arena *a, struct tf_variable *v, struct cm_str
     struct cm_str text = CM_STR_NONE;
     bool is_string = false;
     v->has_default = true;
-    if (!hcl_constant(a, expr, &json, &text, &is_string))
+    if (!cm_hcl_constant(a, expr, &json, &text, &is_string))
         text = expr; /* an expression: shown as it is written */
     else if (!is_string)
         text = cm_buf_view(&json);
@@ -68,53 +68,53 @@ static void set_member(struct cm_arena *a, struct tf_variable *v, struct cm_str 
         v->sensitive = cm_str_eq_c(expr, "true");
     } else if (cm_str_eq_c(name, "type")) {
         /* Quoted in templates of old. */
-        bool quoted = hcl_constant(a, expr, &json, &text, &is_string) && is_string;
+        bool quoted = cm_hcl_constant(a, expr, &json, &text, &is_string) && is_string;
         v->type = cm_arena_str(a, quoted ? text : expr);
     } else if (cm_str_eq_c(name, "description")) {
-        if (hcl_constant(a, expr, &json, &text, &is_string) && is_string)
+        if (cm_hcl_constant(a, expr, &json, &text, &is_string) && is_string)
             v->description = cm_arena_str(a, text);
     }
 }
 
 /* The body of a variable block, behind its brace. */
-static bool scan_variable(struct hcl *h, struct tf_variable *v)
+static bool scan_variable(struct cm_hcl *h, struct tf_variable *v)
 {
     for (;;) {
         struct cm_str name, expr;
-        hcl_skip_space(h, false);
-        if (hcl_take_char(h, '}'))
+        cm_hcl_skip_space(h, false);
+        if (cm_hcl_take_char(h, '}'))
             return true;
-        if (!hcl_take_name(h, &name))
+        if (!cm_hcl_take_name(h, &name))
             return false;
-        hcl_skip_space(h, true);
-        if (hcl_take_char(h, '=')) {
-            if (!hcl_skip_expr(h, &expr))
+        cm_hcl_skip_space(h, true);
+        if (cm_hcl_take_char(h, '=')) {
+            if (!cm_hcl_skip_expr(h, &expr))
                 return false;
             set_member(h->arena, v, name, expr);
-        } else if (!hcl_take_char(h, '{') || !hcl_skip_body(h)) {
+        } else if (!cm_hcl_take_char(h, '{') || !cm_hcl_skip_body(h)) {
             return false; /* only validation blocks may stand here */
         }
     }
 }
 
 /* One item at the top of a file. */
-static bool scan_item(struct hcl *h, struct tf_variables *list)
+static bool scan_item(struct cm_hcl *h, struct tf_variables *list)
 {
     struct cm_str type, label = CM_STR_NONE, expr;
     unsigned labels = 0;
-    if (!hcl_take_name(h, &type))
+    if (!cm_hcl_take_name(h, &type))
         return false;
-    hcl_skip_space(h, true);
-    if (hcl_take_char(h, '='))
-        return hcl_skip_expr(h, &expr);
-    while (!hcl_take_char(h, '{')) {
-        if (!hcl_take_label(h, &label))
+    cm_hcl_skip_space(h, true);
+    if (cm_hcl_take_char(h, '='))
+        return cm_hcl_skip_expr(h, &expr);
+    while (!cm_hcl_take_char(h, '{')) {
+        if (!cm_hcl_take_label(h, &label))
             return false;
         labels++;
-        hcl_skip_space(h, true);
+        cm_hcl_skip_space(h, true);
     }
     if (!cm_str_eq_c(type, "variable") || labels != 1)
-        return hcl_skip_body(h);
+        return cm_hcl_skip_body(h);
     struct tf_variable *v = tf_variables_add(h->arena, list, label);
     return v && scan_variable(h, v);
 }
@@ -164,12 +164,12 @@ enum cm_code tf_variables_scan(struct cm_arena *a, struct cm_str text, bool is_j
                                struct tf_variables *list, struct cm_err *err)
 {
     struct tf_variables before = *list;
-    struct hcl h = {.p = text.ptr, .end = text.ptr + text.len, .arena = a};
+    struct cm_hcl h = {.p = text.ptr, .end = text.ptr + text.len, .arena = a};
     if (is_json) {
         scan_json(a, text, list);
     } else {
         for (;;) {
-            hcl_skip_space(&h, false);
+            cm_hcl_skip_space(&h, false);
             if (h.p == h.end || !scan_item(&h, list))
                 break; /* terraform says what is wrong with the file */
         }

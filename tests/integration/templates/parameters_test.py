@@ -152,4 +152,65 @@ def the_form_is_evaluated(c, admin):
             assert ws.code == 1000
 
 
-run(the_import_has_stored_them, bad_values_are_named_one_by_one, values_are_carried_over, the_form_is_evaluated)
+CONDITIONAL = CODER + """
+data "coder_workspace_owner" "me" {}
+
+data "coder_parameter" "kind" {
+  name    = "kind"
+  default = "plain"
+  mutable = true
+
+  dynamic "option" {
+    for_each = concat(["plain", "gpu"], data.coder_workspace_owner.me.groups)
+    content {
+      name  = option.value
+      value = option.value
+    }
+  }
+}
+
+data "coder_parameter" "cards" {
+  count   = data.coder_parameter.kind.value == "gpu" ? 1 : 0
+  name    = "cards"
+  type    = "number"
+  default = jsondecode(file("sizes.json")).cards
+  mutable = true
+  styling = jsonencode({ placeholder = "how many" })
+
+  validation {
+    min = 1
+    max = 4
+  }
+}
+
+resource "terraform_data" "seen" {
+  input = jsonencode([data.coder_parameter.kind.value, try(data.coder_parameter.cards[0].value, "none")])
+}
+"""
+
+
+def parameters_that_depend_on_others_come_and_go(c, admin):
+    t = c.push_template(admin, "conditional", {"main.tf": CONDITIONAL, "sizes.json": '{"cards": 2}'})
+    path = f"/api/v2/templateversions/{t['active_version_id']}/dynamic-parameters/evaluate"
+    out = admin.post(path, {"id": 1, "inputs": {}})
+    assert [p["name"] for p in out["parameters"]] == ["kind"], out
+    assert [o["value"]["value"] for o in out["parameters"][0]["options"]] == ["plain", "gpu", "Everyone"]
+    out = admin.post(path, {"id": 2, "inputs": {"kind": "gpu"}})
+    cards = {p["name"]: p for p in out["parameters"]}["cards"]
+    assert cards["value"] == {"value": "2", "valid": True} and cards["styling"]["placeholder"] == "how many", cards
+    assert not any(p["diagnostics"] for p in out["parameters"]), out
+
+    ws = c.make_workspace(admin, "depends", t, {"kind": "gpu", "cards": "3"})
+    assert seen(admin, ws["latest_build"]["id"]) == ["gpu", "3"]
+    b = c.build(admin, ws, "start")
+    assert seen(admin, b["id"]) == ["gpu", "3"]
+    r = admin.request("POST", f"/api/v2/workspaces/{ws['id']}/builds",
+                      {"transition": "start", "rich_parameter_values": pairs(cards="9")})
+    assert r.status == 400 and set(fields(r)) == {"cards"}, r
+    b = c.build(admin, ws, "start", rich_parameter_values=pairs(kind="plain"))
+    assert seen(admin, b["id"]) == ["plain", "none"]
+    assert [p["name"] for p in admin.get(f"/api/v2/workspacebuilds/{b['id']}/parameters")] == ["kind"]
+    c.build(admin, ws, "delete")
+
+
+run(parameters_that_depend_on_others_come_and_go, the_import_has_stored_them, bad_values_are_named_one_by_one, values_are_carried_over, the_form_is_evaluated)

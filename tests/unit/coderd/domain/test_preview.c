@@ -13,8 +13,9 @@ static struct api_template_version_parameter_option regions[] = {
     {.name = {"South", 5}, .value = {"south", 5}},
 };
 
-static void declare(struct api_template_version_parameter *p)
+static void declare(struct form_parameter *f)
 {
+    struct api_template_version_parameter p[4];
     p[0] = (struct api_template_version_parameter){.name = CM_STR("size"),
                                                    .type = API_OPTION_TYPE_NUMBER,
                                                    .default_value = CM_STR("3"),
@@ -34,12 +35,15 @@ static void declare(struct api_template_version_parameter *p)
                                                    .type = API_OPTION_TYPE_BOOL,
                                                    .form_type = API_PARAMETER_FORM_TYPE_SWITCH,
                                                    .default_value = CM_STR("false")};
+    for (int i = 0; i < 4; i++)
+        f[i] = (struct form_parameter){.p = p[i], .order = i + 1};
+    f[3].uncertain = "default";
 }
 
 static void an_empty_form_shows_defaults_and_asks_for_what_is_required(void **state)
 {
     CM_AUTO(cm_arena) a = cm_arena_new();
-    struct api_template_version_parameter p[4];
+    struct form_parameter p[4];
     struct api_dynamic_parameters_response out = {0};
     (void)state;
     declare(p);
@@ -54,13 +58,16 @@ static void an_empty_form_shows_defaults_and_asks_for_what_is_required(void **st
     assert_int_equal(out.parameters[1].n_diagnostics, 1);
     assert_true(cm_str_eq_c(out.parameters[1].diagnostics->extra->code, "required"));
     assert_int_equal(out.parameters[1].n_validations, 0);
-    assert_int_equal(out.parameters[3].order, 3);
+    assert_int_equal(out.parameters[3].order, 4);
+    assert_int_equal(out.parameters[3].n_diagnostics, 1);
+    assert_int_equal(out.parameters[3].diagnostics->severity,
+                     API_DIAGNOSTIC_SEVERITY_STRING_WARNING);
 }
 
 static void form_types_follow_from_types(void **state)
 {
     CM_AUTO(cm_arena) a = cm_arena_new();
-    struct api_template_version_parameter p[4];
+    struct form_parameter p[4];
     struct api_dynamic_parameters_response out = {0};
     (void)state;
     declare(p);
@@ -79,13 +86,13 @@ static void values_are_checked_one_by_one(void **state)
     } rows[] = {
         {"size", "9", 0, 0},       {"size", "10", 0, 1},     {"size", "ten", 0, 1},
         {"region", "south", 1, 0}, {"region", "east", 1, 1}, {"tags", "[\"a\"]", 2, 0},
-        {"tags", "a", 2, 1},       {"flag", "true", 3, 0},   {"flag", "yes", 3, 1},
+        {"tags", "a", 2, 1},       {"flag", "true", 3, 1},   {"flag", "yes", 3, 2},
         {"unknown", "x", 0, 0},
     };
     (void)state;
     for (size_t i = 0; i < CM_COUNT_OF(rows); i++) {
         CM_AUTO(cm_arena) a = cm_arena_new();
-        struct api_template_version_parameter p[4];
+        struct form_parameter p[4];
         struct cm_pair input = {cm_str(rows[i].name), cm_str(rows[i].value)};
         struct api_dynamic_parameters_response out = {0};
         declare(p);

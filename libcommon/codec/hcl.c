@@ -1,10 +1,10 @@
-#include "terraform/hcl.h"
+#include "codec/hcl.h"
 
 #include "codec/json.h"
 
 #define DEPTH_MAX 64
 
-static bool at(const struct hcl *h, const char *text)
+static bool at(const struct cm_hcl *h, const char *text)
 {
     size_t n = strlen(text);
     return (size_t)(h->end - h->p) >= n && memcmp(h->p, text, n) == 0;
@@ -16,13 +16,13 @@ static bool is_name_char(char c)
            c == '-';
 }
 
-static void skip_line(struct hcl *h)
+static void skip_line(struct cm_hcl *h)
 {
     while (h->p < h->end && *h->p != '\n')
         h->p++;
 }
 
-void hcl_skip_space(struct hcl *h, bool stop_at_newline)
+void cm_hcl_skip_space(struct cm_hcl *h, bool stop_at_newline)
 {
     while (h->p < h->end) {
         if (*h->p == '#' || at(h, "//")) {
@@ -40,7 +40,7 @@ void hcl_skip_space(struct hcl *h, bool stop_at_newline)
     }
 }
 
-bool hcl_take_name(struct hcl *h, struct cm_str *ret)
+bool cm_hcl_take_name(struct cm_hcl *h, struct cm_str *ret)
 {
     const char *start = h->p;
     while (h->p < h->end && is_name_char(*h->p))
@@ -49,7 +49,7 @@ bool hcl_take_name(struct hcl *h, struct cm_str *ret)
     return ret->len > 0;
 }
 
-bool hcl_take_char(struct hcl *h, char c)
+bool cm_hcl_take_char(struct cm_hcl *h, char c)
 {
     if (h->p == h->end || *h->p != c)
         return false;
@@ -57,10 +57,10 @@ bool hcl_take_char(struct hcl *h, char c)
     return true;
 }
 
-static bool skip_brackets(struct hcl *h, unsigned depth);
+static bool skip_brackets(struct cm_hcl *h, unsigned depth);
 
 /* At the opening quote. A template inside may hold strings of its own. */
-static bool skip_string(struct hcl *h, unsigned depth)
+static bool skip_string(struct cm_hcl *h, unsigned depth)
 {
     if (depth > DEPTH_MAX)
         return false;
@@ -86,12 +86,12 @@ static bool skip_string(struct hcl *h, unsigned depth)
 }
 
 /* At "<<". Yields the lines between the markers, and whether they are to be unindented. */
-static bool take_heredoc(struct hcl *h, struct cm_str *ret, bool *ret_indented)
+static bool take_heredoc(struct cm_hcl *h, struct cm_str *ret, bool *ret_indented)
 {
     struct cm_str marker;
     h->p += 2;
-    *ret_indented = hcl_take_char(h, '-');
-    if (!hcl_take_name(h, &marker))
+    *ret_indented = cm_hcl_take_char(h, '-');
+    if (!cm_hcl_take_name(h, &marker))
         return false;
     skip_line(h);
     if (h->p == h->end)
@@ -111,7 +111,7 @@ static bool take_heredoc(struct hcl *h, struct cm_str *ret, bool *ret_indented)
 }
 
 /* One lexical element inside an expression. */
-static bool skip_element(struct hcl *h, unsigned depth)
+static bool skip_element(struct cm_hcl *h, unsigned depth)
 {
     struct cm_str text;
     bool indented;
@@ -126,14 +126,14 @@ static bool skip_element(struct hcl *h, unsigned depth)
 }
 
 /* At an opening bracket: to behind its closing one. */
-static bool skip_brackets(struct hcl *h, unsigned depth)
+static bool skip_brackets(struct cm_hcl *h, unsigned depth)
 {
     char close = *h->p == '(' ? ')' : *h->p == '[' ? ']' : '}';
     if (depth > DEPTH_MAX)
         return false;
     h->p++;
     for (;;) {
-        hcl_skip_space(h, false);
+        cm_hcl_skip_space(h, false);
         if (h->p == h->end)
             return false;
         if (*h->p == close) {
@@ -147,38 +147,38 @@ static bool skip_brackets(struct hcl *h, unsigned depth)
     }
 }
 
-bool hcl_skip_expr(struct hcl *h, struct cm_str *ret)
+bool cm_hcl_skip_expr(struct cm_hcl *h, struct cm_str *ret)
 {
-    hcl_skip_space(h, true);
+    cm_hcl_skip_space(h, true);
     const char *start = h->p, *last = h->p;
     while (h->p < h->end && *h->p != '\n' && *h->p != ')' && *h->p != ']' && *h->p != '}') {
         if (!skip_element(h, 0))
             return false;
         last = h->p;
-        hcl_skip_space(h, true);
+        cm_hcl_skip_space(h, true);
     }
     *ret = cm_str_trim(cm_str_n(start, (size_t)(last - start)));
     return ret->len > 0;
 }
 
-bool hcl_skip_body(struct hcl *h)
+bool cm_hcl_skip_body(struct cm_hcl *h)
 {
     h->p--; /* back to the brace */
     return skip_brackets(h, 0);
 }
 
-bool hcl_take_label(struct hcl *h, struct cm_str *ret)
+bool cm_hcl_take_label(struct cm_hcl *h, struct cm_str *ret)
 {
     if (h->p < h->end && *h->p == '"') {
         const char *start = h->p;
         bool is_string = false;
         CM_AUTOBUF struct cm_buf none = CM_BUF_INIT(1);
         return skip_string(h, 0) &&
-               hcl_constant(h->arena, cm_str_n(start, (size_t)(h->p - start)), &none, ret,
+               cm_hcl_constant(h->arena, cm_str_n(start, (size_t)(h->p - start)), &none, ret,
                             &is_string) &&
                is_string;
     }
-    return hcl_take_name(h, ret);
+    return cm_hcl_take_name(h, ret);
 }
 
 static void put_utf8(struct cm_buf *b, uint32_t c)
@@ -201,7 +201,7 @@ static void put_utf8(struct cm_buf *b, uint32_t c)
 }
 
 /* \uXXXX and \UXXXXXXXX, at the letter. */
-static bool put_code_point(struct hcl *h, struct cm_buf *b)
+static bool put_code_point(struct cm_hcl *h, struct cm_buf *b)
 {
     int digits = *h->p == 'u' ? 4 : 8;
     uint32_t c = 0;
@@ -223,7 +223,7 @@ static bool put_code_point(struct hcl *h, struct cm_buf *b)
 }
 
 /* The characters of a string or heredoc up to end, unescaped. False when a template is inside. */
-static bool unescape(struct hcl *h, bool quoted, struct cm_buf *b)
+static bool unescape(struct cm_hcl *h, bool quoted, struct cm_buf *b)
 {
     for (; h->p < h->end; h->p++) {
         if (quoted && *h->p == '"') {
@@ -293,7 +293,7 @@ static struct cm_str unindent(struct cm_arena *a, struct cm_str text)
     return cm_arena_str(a, cm_buf_view(&b));
 }
 
-static bool value_string(struct hcl *h, struct cm_str *ret)
+static bool value_string(struct cm_hcl *h, struct cm_str *ret)
 {
     CM_AUTOBUF struct cm_buf b = CM_BUF_INIT((size_t)(h->end - h->p) + 8);
     if (*h->p == '"') {
@@ -307,7 +307,7 @@ static bool value_string(struct hcl *h, struct cm_str *ret)
             return false;
         if (indented)
             text = unindent(h->arena, text);
-        struct hcl inner = {.p = text.ptr, .end = text.ptr + text.len, .arena = h->arena};
+        struct cm_hcl inner = {.p = text.ptr, .end = text.ptr + text.len, .arena = h->arena};
         if (!unescape(&inner, false, &b))
             return false;
     }
@@ -315,49 +315,49 @@ static bool value_string(struct hcl *h, struct cm_str *ret)
     return !b.failed;
 }
 
-static bool value_any(struct hcl *h, struct cm_buf *json, unsigned depth);
+static bool value_any(struct cm_hcl *h, struct cm_buf *json, unsigned depth);
 
-static bool value_list(struct hcl *h, struct cm_buf *json, unsigned depth)
+static bool value_list(struct cm_hcl *h, struct cm_buf *json, unsigned depth)
 {
     cm_buf_char(json, '[');
     for (bool first = true;; first = false) {
-        hcl_skip_space(h, false);
-        if (hcl_take_char(h, ']'))
+        cm_hcl_skip_space(h, false);
+        if (cm_hcl_take_char(h, ']'))
             break;
         if (!first)
             cm_buf_char(json, ',');
         if (!value_any(h, json, depth + 1))
             return false;
-        hcl_skip_space(h, false);
-        if (!hcl_take_char(h, ',') && !(h->p < h->end && *h->p == ']'))
+        cm_hcl_skip_space(h, false);
+        if (!cm_hcl_take_char(h, ',') && !(h->p < h->end && *h->p == ']'))
             return false;
     }
     cm_buf_char(json, ']');
     return true;
 }
 
-static bool value_object(struct hcl *h, struct cm_buf *json, unsigned depth)
+static bool value_object(struct cm_hcl *h, struct cm_buf *json, unsigned depth)
 {
     cm_buf_char(json, '{');
     for (bool first = true;; first = false) {
         struct cm_str key;
-        hcl_skip_space(h, false);
-        if (hcl_take_char(h, '}'))
+        cm_hcl_skip_space(h, false);
+        if (cm_hcl_take_char(h, '}'))
             break;
-        if (!hcl_take_label(h, &key))
+        if (!cm_hcl_take_label(h, &key))
             return false;
-        hcl_skip_space(h, false);
-        if (!hcl_take_char(h, '=') && !hcl_take_char(h, ':'))
+        cm_hcl_skip_space(h, false);
+        if (!cm_hcl_take_char(h, '=') && !cm_hcl_take_char(h, ':'))
             return false;
-        hcl_skip_space(h, false);
+        cm_hcl_skip_space(h, false);
         if (!first)
             cm_buf_char(json, ',');
         cm_json_write_str(json, key);
         cm_buf_char(json, ':');
         if (!value_any(h, json, depth + 1))
             return false;
-        hcl_skip_space(h, true);
-        if (!hcl_take_char(h, ',') && !(h->p < h->end && (*h->p == '}' || *h->p == '\n')))
+        cm_hcl_skip_space(h, true);
+        if (!cm_hcl_take_char(h, ',') && !(h->p < h->end && (*h->p == '}' || *h->p == '\n')))
             return false;
     }
     cm_buf_char(json, '}');
@@ -365,7 +365,7 @@ static bool value_object(struct hcl *h, struct cm_buf *json, unsigned depth)
 }
 
 /* Digits as JSON allows them; terraform's numbers are the same but for "1.". */
-static bool value_number(struct hcl *h, struct cm_buf *json)
+static bool value_number(struct cm_hcl *h, struct cm_buf *json)
 {
     const char *start = h->p;
     if (*h->p == '-')
@@ -388,7 +388,7 @@ static bool value_number(struct hcl *h, struct cm_buf *json)
     return true;
 }
 
-static bool value_any(struct hcl *h, struct cm_buf *json, unsigned depth)
+static bool value_any(struct cm_hcl *h, struct cm_buf *json, unsigned depth)
 {
     struct cm_str s;
     if (depth > DEPTH_MAX || h->p == h->end)
@@ -399,25 +399,25 @@ static bool value_any(struct hcl *h, struct cm_buf *json, unsigned depth)
         cm_json_write_str(json, s);
         return true;
     }
-    if (hcl_take_char(h, '['))
+    if (cm_hcl_take_char(h, '['))
         return value_list(h, json, depth);
-    if (hcl_take_char(h, '{'))
+    if (cm_hcl_take_char(h, '{'))
         return value_object(h, json, depth);
     if (*h->p == '-' || (*h->p >= '0' && *h->p <= '9'))
         return value_number(h, json);
-    if (!hcl_take_name(h, &s) ||
+    if (!cm_hcl_take_name(h, &s) ||
         (!cm_str_eq_c(s, "true") && !cm_str_eq_c(s, "false") && !cm_str_eq_c(s, "null")))
         return false;
     cm_buf_str(json, s);
     return true;
 }
 
-bool hcl_constant(struct cm_arena *a, struct cm_str expr, struct cm_buf *json,
+bool cm_hcl_constant(struct cm_arena *a, struct cm_str expr, struct cm_buf *json,
                   struct cm_str *ret_string, bool *ret_is_string)
 {
-    struct hcl h = {.p = expr.ptr, .end = expr.ptr + expr.len, .arena = a};
+    struct cm_hcl h = {.p = expr.ptr, .end = expr.ptr + expr.len, .arena = a};
     *ret_is_string = expr.len > 0 && (*h.p == '"' || at(&h, "<<"));
     bool ok = *ret_is_string ? value_string(&h, ret_string) : value_any(&h, json, 0);
-    hcl_skip_space(&h, false);
+    cm_hcl_skip_space(&h, false);
     return ok && h.p == h.end && !json->failed;
 }

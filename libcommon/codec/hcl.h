@@ -7,26 +7,26 @@
 #include "base/buf.h"
 #include "base/str.h"
 
-struct hcl {
+struct cm_hcl {
     const char *p, *end;
     struct cm_arena *arena; /* for what has to be unescaped */
 };
 
 /* Space, newlines and comments; with stop_at_newline a newline is left where it is. */
-void hcl_skip_space(struct hcl *h, bool stop_at_newline);
+void cm_hcl_skip_space(struct cm_hcl *h, bool stop_at_newline);
 /* A name at the current place: letters, digits, _ and -. False when there is none. */
-CM_MUST_USE bool hcl_take_name(struct hcl *h, struct cm_str *ret);
-CM_MUST_USE bool hcl_take_char(struct hcl *h, char c);
+CM_MUST_USE bool cm_hcl_take_name(struct cm_hcl *h, struct cm_str *ret);
+CM_MUST_USE bool cm_hcl_take_char(struct cm_hcl *h, char c);
 /* A block's label: a quoted string or a name. */
-CM_MUST_USE bool hcl_take_label(struct hcl *h, struct cm_str *ret);
+CM_MUST_USE bool cm_hcl_take_label(struct cm_hcl *h, struct cm_str *ret);
 /* Passes over an expression up to the end of its line, or to a closing bracket that is not its own.
  */
-CM_MUST_USE bool hcl_skip_expr(struct hcl *h, struct cm_str *ret);
+CM_MUST_USE bool cm_hcl_skip_expr(struct cm_hcl *h, struct cm_str *ret);
 /* Passes over a block's body; the opening brace has been taken. */
-CM_MUST_USE bool hcl_skip_body(struct hcl *h);
+CM_MUST_USE bool cm_hcl_skip_body(struct cm_hcl *h);
 
 /* A constant: string, heredoc, number, bool, null, list, object. A string's text goes to
  * *ret_string (when it is not NULL and the value is a string, *ret_is_string is set), everything
  * else is appended to json. False for anything else. */
-CM_MUST_USE bool hcl_constant(struct cm_arena *a, struct cm_str expr, struct cm_buf *json,
+CM_MUST_USE bool cm_hcl_constant(struct cm_arena *a, struct cm_str expr, struct cm_buf *json,
                               struct cm_str *ret_string, bool *ret_is_string);

@@ -1,0 +1,18 @@
+/* The form of a template version's parameters, with all that it is evaluated from. */
+#pragma once
+
+#include "base/uuid.h"
+#include "db/db.h"
+#include "form/form.h"
+
+struct form_request {
+    struct cm_uuid version_id, file_id;
+    struct cm_uuid owner_id; /* nil: unknown */
+    const struct cm_pair *values;
+    size_t n_values;
+};
+
+/* CM_NOT_FOUND when there is no such owner. */
+CM_MUST_USE enum cm_code form_load(struct cm_db *db, struct cm_arena *a,
+                                   const struct form_request *q, struct form_result *ret,
+                                   struct cm_err *err);
