@@ -86,8 +86,10 @@ static enum cm_code declare(struct api_req *r, const struct build_request *q,
     struct form_result f;
     for (size_t i = 0; i < in->previous.n; i++)
         values[form.n_values++] = (struct cm_pair){in->previous.v[i].name, in->previous.v[i].value};
-    for (size_t i = 0; i < in->given.n; i++)
-        values[form.n_values++] = (struct cm_pair){in->given.v[i].name, in->given.v[i].value};
+    /* The last of a name counts there, the first here. */
+    for (size_t i = in->given.n; i > 0; i--)
+        values[form.n_values++] =
+            (struct cm_pair){in->given.v[i - 1].name, in->given.v[i - 1].value};
     if (form_load(r->db, r->arena, &form, &f, err) != CM_OK)
         return err->code;
     struct api_template_version_parameter *declared =
@@ -114,7 +116,7 @@ static enum cm_code resolve(struct api_req *r, const struct build_request *q,
     if (!q->first &&
         store_build_parameters(r->db, r->arena, previous_build, &before, &n_before, err) != CM_OK)
         return err->code;
-    if (with_preset(r, q, version_id, &in.given, err) != CM_OK)
+    if (with_preset(r, q, v->v->id, &in.given, err) != CM_OK)
         return err->code;
     in.declared = declared;
     in.previous = (struct parameter_values){before, n_before};
