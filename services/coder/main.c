@@ -5,6 +5,7 @@
 
 #include "base/secret.h"
 #include "cli.h"
+#include "cmd/gitssh.h"
 #include "completion.h"
 
 static bool is_set(const char *name)
@@ -46,6 +47,11 @@ int main(int argc, char **argv)
     cli.colour = cli.stdout_tty && cli.stderr_tty && !is_set("NO_COLOR");
     char **args = CM_NEW_ARRAY(arena, char *, (size_t)argc + 2);
     args[0] = argv[0];
+    if (gitaskpass_is_meant(argc, argv)) {
+        char *as_command[] = {argv[0], (char[]){"gitaskpass"}, argv[1], NULL};
+        argv = memcpy(CM_NEW_ARRAY(arena, char *, 4), as_command, sizeof(as_command));
+        argc = 3;
+    }
     if (command_find(arena, argc, argv, &c, &path, args + 1, &n, &err) != CM_OK) {
         cli.path = path;
         cli.hint = command_hint(arena, c, args[n]);
