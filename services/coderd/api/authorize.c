@@ -9,7 +9,9 @@ enum cm_code api_not_found(struct cm_err *err)
 
 enum cm_code api_forbidden(struct api_req *r, struct cm_err *err)
 {
-    r->detail = "Your account does not have the rights for this. An administrator can give them.";
+    r->detail.code = CM_DENIED;
+    r->detail.text =
+        "Your account does not have the rights for this. An administrator can give them.";
     return cm_err_set(err, CM_DENIED, "Forbidden.");
 }
 

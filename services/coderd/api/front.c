@@ -54,7 +54,7 @@ static void reply_error(struct api_req *r, const struct cm_err *err)
         api_reply_message(r, status, INTERNAL_TEXT, err->text);
         return;
     }
-    api_reply_message(r, status, err->text, r->detail);
+    api_reply_message(r, status, err->text, err->code == r->detail.code ? r->detail.text : NULL);
 }
 
 static void run_handler(struct worker *w, struct api_req *r)

@@ -48,9 +48,12 @@ struct api_req {
     struct cm_str token; /* as carried; never logged */
     struct cm_violations violations;
     bool token_in_cookie;
-    bool authorized;    /* may() has said yes to the route's rule */
-    const char *detail; /* beside the text of the error that the handler returns; NULL: none */
-    bool admitted;      /* the caller is known, and within the rate limit, before the body came */
+    bool authorized; /* may() has said yes to the route's rule */
+    struct {
+        enum cm_code code;
+        const char *text;
+    } detail;      /* beside the text of an error of that code, should the handler return one */
+    bool admitted; /* the caller is known, and within the rate limit, before the body came */
     struct cm_uuid request_id;
     char client_ip[48];
     struct api_reply reply;

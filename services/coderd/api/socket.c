@@ -223,6 +223,8 @@ static void send_ping(struct follower *x)
 {
     CM_AUTOBUF struct cm_buf b = CM_BUF_INIT(256);
     size_t at = event_begin(&b, x->cfg.form, "ping");
+    if (x->cfg.form == SOCKET_EVENTS_WS)
+        cm_buf_cstr(&b, ",\"data\":null");
     event_end(&b, x->cfg.form, at);
     if (x->ws)
         cm_ws_send(x->ws, true, b.ptr + sizeof(uint32_t), b.len - sizeof(uint32_t));

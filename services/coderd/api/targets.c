@@ -59,8 +59,9 @@ enum cm_code target_user(struct api_req *r, size_t i, struct store_user **ret, s
     } else if (code != CM_NOT_FOUND) {
         return code;
     }
-    r->detail = cm_arena_printf(r->arena, "queried user=\"%.*s\"",
-                                (int)CM_MIN(r->params[i].len, (size_t)64), r->params[i].ptr);
+    r->detail.code = CM_INVALID;
+    r->detail.text = cm_arena_printf(r->arena, "queried user=\"%.*s\"",
+                                     (int)CM_MIN(r->params[i].len, (size_t)64), r->params[i].ptr);
     return cm_err_set(err, CM_INVALID, "\"user\" must be an existing uuid or username.");
 }
 

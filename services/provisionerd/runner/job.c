@@ -38,8 +38,9 @@ void job_logf(struct job *j, const char *level, const char *fmt, ...)
 
 void job_stage(struct job *j, const char *stage)
 {
+    /* A line without words begins it. */
     j->stage = stage;
-    job_log(j, "provisioner_daemon", "info", cm_str(stage));
+    job_log(j, "provisioner_daemon", "info", CM_STR(""));
 }
 
 /* Codes that clients act upon. */

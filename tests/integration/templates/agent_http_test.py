@@ -59,7 +59,7 @@ def metadata_is_followed(c, admin):
     agent = agent_of(c, admin)
     path = f"/api/v2/workspaceagents/{agent['id']}/watch-metadata"
     with Events(admin, path) as events, WebSocket(admin, path + "-ws") as socket:
-        assert events.next() == ("ping", None) and json.loads(socket.next()) == {"type": "ping"}
+        assert events.next() == ("ping", None) and json.loads(socket.next()) == {"type": "ping", "data": None}
         shown = events.until_data(lambda d: d and d[0]["result"]["value"])
         assert [d["description"]["key"] for d in shown] == ["home"] and shown[0]["description"]["interval"] == 60
         assert json.loads(socket.next())["type"] == "data"

@@ -80,6 +80,9 @@ def logs_are_followed_to_the_end(c, admin):
     assert lines == admin.get(f"/api/v2/workspacebuilds/{build}/logs")
     assert [x["id"] for x in lines] == sorted({x["id"] for x in lines})
     assert any("terraform_data.second" in x["output"] for x in lines)
+    # A stage begins with a line without words, so that clients do not show its name twice.
+    assert (lines[0]["log_source"], lines[0]["output"]) == ("provisioner_daemon", "") and lines[0]["stage"], lines[0]
+    assert not [x for x in lines if x["output"] == x["stage"]], lines
     after = lines[3]["id"]
     assert admin.get(f"/api/v2/workspacebuilds/{build}/logs?after={after}") == lines[4:]
     with WebSocket(admin, f"/api/v2/workspacebuilds/{build}/logs?follow&after={after}") as socket:
@@ -91,7 +94,7 @@ def a_workspace_is_watched(c, admin):
     ws = c.make_workspace(admin, "watched", template(c, admin, "plain", PLAIN))
     path = f"/api/v2/workspaces/{ws['id']}"
     with Events(admin, path + "/watch") as events, WebSocket(admin, path + "/watch-ws") as socket:
-        assert events.next() == ("ping", None) and json.loads(socket.next()) == {"type": "ping"}
+        assert events.next() == ("ping", None) and json.loads(socket.next()) == {"type": "ping", "data": None}
         kind, shown = events.next()
         assert kind == "data" and shown == admin.get(path)
         assert json.loads(socket.next()) == {"type": "data", "data": shown}
@@ -193,7 +196,10 @@ def a_workspace_is_shared(c, admin):
     assert kim.request("GET", "/api/v2/workspaces?q=shared_with_user:admin").status == 400
     assert kim.get("/api/v2/workspaces?q=shared_with_user:me")["count"] == 1
     assert kim.request("PUT", path + "/ttl", {"ttl_ms": 60000}).status == 403
-    assert kim.request("PATCH", path + "/acl", {"user_roles": {}}).status == 403
+    r = kim.request("PATCH", path + "/acl", {"user_roles": {}})
+    assert r.status == 403 and r.json()["detail"], r
+    r = kim.request("GET", f"/api/v2/workspacebuilds/{ws['latest_build']['id']}/state")
+    assert r.status == 404 and "detail" not in r.json(), "what is not to be seen says nothing of rights"
     with Events(kim, path + "/watch") as events:
         assert events.next()[0] == "ping" and events.next()[0] == "data"
         admin.delete(path + "/acl")
