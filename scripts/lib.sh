@@ -37,18 +37,36 @@ quiet() {
 # why NAME: the line of that log that says what went wrong.
 why() {
     local pattern
-    for pattern in 'No space left on device' '^E: ' '(^| )error: |undefined reference|multiple definition' '^FAILED|[Ff]ailed'; do
+    for pattern in '^E: ' '(^| )error: |undefined reference|multiple definition' '^FAILED|[Ff]ailed'; do
         grep -m 1 -E "$pattern" "$work/$1.log" && return
     done
     tail -n 1 "$work/$1.log"
 }
 
-# need_space FOLDER MEGABYTES WHAT: dies when less is free where the folder is, or will be.
-need_space() {
-    local dir=$1 free
+# free_mb FOLDER: what is free where it is, or will be.
+free_mb() {
+    local dir=$1
     while [ ! -d "$dir" ]; do dir=$(dirname "$dir"); done
-    free=$(df -Pm "$dir" | awk 'NR == 2 { print $4 }')
-    [ "$free" -ge "$2" ] || die "the disk is full: $dir has $free MB free, and $3 takes $2 MB; make room, or use another disk"
+    df -Pm "$dir" | awk 'NR == 2 { print $4 }'
+}
+
+# need_space FOLDER MEGABYTES WHAT: dies when less is free.
+need_space() {
+    local free
+    free=$(free_mb "$1")
+    [ "$free" -ge "$2" ] || die "the disk is full: $1 has $free MB free, and $3 takes $2 MB; make room, or use another disk"
+}
+
+# check_full NAME: dies when the command of that log failed for want of space, also of space for the log.
+check_full() {
+    local dir free least='' where
+    for dir in "$root" "${TMPDIR:-/tmp}" /usr /var; do
+        free=$(free_mb "$dir")
+        if [ -z "$least" ] || [ "$free" -lt "$least" ]; then least=$free where=$dir; fi
+    done
+    if [ "$least" = 0 ] || grep -qs 'No space left on device' "$work/$1.log"; then
+        die "the disk is full: $where has $least MB free; make room, and run this again"
+    fi
 }
 
 as_root() {
@@ -84,7 +102,10 @@ apt() {
             /etc/postgresql-common/createcluster.d/coder-build.conf \
             apt-get -o Acquire::Retries=2 -o DPkg::Lock::Timeout=600 "$@" || status=$?
         [ "$status" != 0 ] || return 0
-        [ "$status" = 75 ] || grep -q 'Could not get lock' "$work/$name.log" || return 1
+        if [ "$status" != 75 ] && ! grep -q 'Could not get lock' "$work/$name.log"; then
+            check_full "$name"
+            return 1
+        fi
         [ -n "$said" ] || say "waiting for another installation of packages to end"
         said=1
         sleep 1

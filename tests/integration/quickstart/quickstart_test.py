@@ -193,6 +193,11 @@ class QuickstartTest(unittest.TestCase):
         self.assertEqual(back.returncode, 0, back)
         self.assertNotEqual(f.server(), server)
         self.assertRegex(back.stdout, "(?m)^Linux .*")
+        # Somebody changed the password, and the session has ended.
+        with open(os.path.join(f.data, "cli/password"), "w", encoding="ascii") as file:
+            file.write("another-one-1\n")
+        os.unlink(os.path.join(f.data, "cli/session"))
+        self.refuses("cannot sign in with the password of", *f.args("--detach")[1:])
         stopped = f.run("--stop")
         self.assertEqual(stopped.returncode, 0, stopped)
         self.assertEqual(f.processes(), {})

@@ -71,10 +71,12 @@ resource "terraform_data" "process" {
     command = <<-EOT
       set -eu
       umask 077
-      mkdir -p "$FOLDER/home"
+      mkdir -p "$FOLDER/home" "$FOLDER/bin"
+      rm -f "$FOLDER/bin/coder"
       printf '%s' "$INIT_SCRIPT" > "$FOLDER/init.sh"
       cd "$FOLDER/home"
-      HOME="$FOLDER/home" setsid sh "$FOLDER/init.sh" > "$FOLDER/agent.log" 2>&1 < /dev/null &
+      # The agent's program goes beside the home: programs in /tmp may be forbidden to run, and would pile up there.
+      HOME="$FOLDER/home" BINARY_DIR="$FOLDER/bin" setsid sh "$FOLDER/init.sh" > "$FOLDER/agent.log" 2>&1 < /dev/null &
       printf '%s\n' "$!" > "$FOLDER/agent.pid"
     EOT
     environment = {
