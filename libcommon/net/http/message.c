@@ -93,7 +93,7 @@ struct cm_str cm_http_cookie(const struct cm_http_head *h, const char *name)
 
 struct parse {
     struct cm_http_head *h;
-    bool in_value;
+    bool in_value, whole;
 };
 
 static int on_url(http_parser *p, const char *at, size_t len)
@@ -129,8 +129,17 @@ static int on_value(http_parser *p, const char *at, size_t len)
     return 0;
 }
 
-static const http_parser_settings settings = {
-    .on_url = on_url, .on_header_field = on_field, .on_header_value = on_value};
+static int on_whole(http_parser *p)
+{
+    struct parse *x = p->data;
+    x->whole = true;
+    return 0;
+}
+
+static const http_parser_settings settings = {.on_url = on_url,
+                                              .on_header_field = on_field,
+                                              .on_header_value = on_value,
+                                              .on_headers_complete = on_whole};
 
 static enum cm_code check_bytes(struct cm_str t, struct cm_err *err)
 {
@@ -183,6 +192,8 @@ enum cm_code cm_http_head_parse(struct cm_arena *a, struct cm_str text, struct c
     if (e != HPE_OK || (n != text.len && !p.upgrade))
         return cm_err_set(err, CM_INVALID, "not a valid HTTP request: %s",
                           http_errno_description(e));
+    if (!x.whole)
+        return cm_err_set(err, CM_INVALID, "the request's head ends before its last line");
     if (p.http_major != 1 || p.http_minor > 1)
         return cm_err_set(err, CM_INVALID, "HTTP version %d.%d is not supported", p.http_major,
                           p.http_minor);

@@ -54,6 +54,8 @@ static const struct {
     {"no version", "GET /\r\n" HOST END},
     {"no method", "/ HTTP/1.1\r\n" HOST END},
     {"empty header name", "GET / HTTP/1.1\r\n" HOST ": x\r\n" END},
+    {"cut in a header's name", "GET / HTTP/1.1\r\nHost"},
+    {"no empty line at the end", "GET / HTTP/1.1\r\n" HOST},
     {"nothing", ""},
 };
 
