@@ -128,53 +128,63 @@ static enum cm_code template_by_name(struct api_req *r, struct cm_err *err)
 
 /* ---- lists ---- */
 
-static void read_key(struct api_req *r, const struct search_term *t,
+static const struct cm_uuid nowhere = {{0xff}};
+
+/* By name, or "me"; somebody that there is not wrote nothing. */
+static const struct cm_uuid *author_of(struct api_req *r, struct cm_str name)
+{
+    struct store_user *u = NULL;
+    struct cm_err ignored;
+    if (cm_str_eq_c(name, "me"))
+        return &r->who->user_id;
+    return store_user_by_username(r->db, r->arena, name, &u, &ignored) == CM_OK ? &u->id : &nowhere;
+}
+
+static void read_ids(struct api_req *r, const struct search_term *t,
                      struct store_templates_list_args *f)
 {
-    static const bool yes = true, no = false;
-    struct cm_str v = t->n ? t->values[0] : CM_STR("");
-    const bool *flag = cm_str_eq_c(v, "true") ? &yes : &no;
-    if (strcmp(t->key, "exact_name") == 0)
-        f->exact_name = v;
-    else if (strcmp(t->key, "name") == 0)
-        f->name = v;
-    else if (strcmp(t->key, "display_name") == 0)
-        f->display_name = v;
-    else if (strcmp(t->key, "deprecated") == 0)
-        f->deprecated = flag;
-    else if (strcmp(t->key, "deleted") == 0)
-        f->deleted = *flag;
-    else if (strcmp(t->key, "has_external_agent") == 0)
-        f->has_external_agent = flag;
-    else if (strcmp(t->key, "author") == 0 && cm_str_eq_c(v, "me"))
-        f->author_id = &r->who->user_id;
-    else if (strcmp(t->key, "organization") == 0) {
-        struct store_organization *org = NULL;
-        static const struct cm_uuid nowhere = {{0xff}};
-        struct cm_uuid *id = CM_NEW(r->arena, struct cm_uuid);
-        struct cm_err ignored;
-        if (cm_uuid_parse(v, id))
-            f->organization_id = id;
-        else if (store_organization_by_name(r->db, r->arena, v, &org, &ignored) == CM_OK)
-            f->organization_id = &org->id;
-        else
-            f->organization_id = &nowhere;
+    struct cm_uuid *ids = CM_NEW_ARRAY(r->arena, struct cm_uuid, t->n);
+    for (size_t i = 0; i < t->n; i++) {
+        if (!cm_uuid_parse(t->values[i], &ids[i]))
+            cm_violations_add(&r->violations, r->arena, cm_str(t->key), "must be UUIDs");
     }
+    f->ids = ids;
+    f->n_ids = t->n;
+}
+
+static void read_filter(struct api_req *r, const struct search *s,
+                        struct store_templates_list_args *f)
+{
+    const struct search_term *ids = search_get(s, "ids");
+    const bool *deleted = search_bool(r, s, "deleted");
+    struct cm_str author = search_text(s, "author");
+    f->exact_name = search_text(s, "exact_name");
+    f->exact_display_name = search_text(s, "exact_display_name");
+    f->name = search_text(s, "name");
+    f->display_name = search_text(s, "display_name");
+    f->organization_id = search_org(r, s, "organization");
+    f->author_id = author.ptr ? author_of(r, author) : search_uuid(r, s, "author_id");
+    f->has_external_agent = search_bool(r, s, "has_external_agent");
+    f->deleted = deleted && *deleted;
+    if (search_get(s, "deprecated"))
+        f->deprecated = search_bool(r, s, "deprecated");
+    if (ids)
+        read_ids(r, ids, f);
 }
 
 static enum cm_code list(struct api_req *r, const struct cm_uuid *org_id, struct cm_err *err)
 {
-    static const char *const keys[] = {"organization", "exact_name",         "name",
-                                       "display_name", "deprecated",         "deleted",
-                                       "author",       "has_external_agent", NULL};
+    static const char *const keys[] = {
+        "organization", "exact_name", "exact_display_name", "name",
+        "display_name", "ids",        "deprecated",         "deleted",
+        "author",       "author_id",  "has_external_agent", NULL};
     static const bool no = false;
     struct store_templates_list_args f = {.deprecated = &no};
     struct search s;
     search_parse(r, api_query(r, "q"), keys, "display_name", &s);
+    read_filter(r, &s, &f);
     if (api_query_check(r, err) != CM_OK)
         return err->code;
-    for (size_t i = 0; i < s.n; i++)
-        read_key(r, &s.terms[i], &f);
     if (org_id)
         f.organization_id = org_id;
     struct rbac_object any = {.resource = RBAC_template};

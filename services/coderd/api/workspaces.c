@@ -171,8 +171,13 @@ static void read_filter_key(struct api_req *r, const struct search_term *t,
     } else if (strcmp(key, "template") == 0) {
         f->template_name = v;
     } else if (strcmp(key, "id") == 0) {
-        f->ids = parse_id(r, key, v);
-        f->n_ids = f->ids ? 1 : 0;
+        struct cm_uuid *ids = CM_NEW_ARRAY(r->arena, struct cm_uuid, t->n);
+        for (size_t i = 0; i < t->n; i++) {
+            const struct cm_uuid *id = parse_id(r, key, t->values[i]);
+            ids[i] = id ? *id : (struct cm_uuid){{0}};
+        }
+        f->ids = ids;
+        f->n_ids = t->n;
     } else if (strcmp(key, "status") == 0) {
         search_check_enum(r, t, &api_workspace_status_enum);
         f->statuses = t->values;

@@ -189,7 +189,10 @@ def a_workspace_is_shared(c, admin):
                      ("shared_with_group:everyone", 0), ("shared_with_group:coder/everyone", 0),
                      (f"shared_with_group:{org(admin)}", 0)):
         assert admin.get(f"/api/v2/workspaces?q={q}")["count"] == count, q
-    for q in ("shared_with_user:nobody", "shared_with_group:nowhere/helpers", "shared_with_group:nobody", "status:odd"):
+    other = c.make_workspace(admin, "alone", template(c, admin, "plain", PLAIN))
+    for q, count in ((f"id:{ws['id']}", 1), (f"id:{ws['id']},{other['id']}", 2), (f"id:{ws['id']} id:{other['id']}", 2)):
+        assert admin.get(f"/api/v2/workspaces?q={q.replace(' ', '%20')}")["count"] == count, q
+    for q in ("id:x", "shared_with_user:nobody", "shared_with_group:nowhere/helpers", "shared_with_group:nobody", "status:odd"):
         r = admin.request("GET", f"/api/v2/workspaces?q={q}")
         assert r.status == 400 and set(fields(r)) == {q.partition(":")[0]}, r
     # Whom one may not see is as unknown.

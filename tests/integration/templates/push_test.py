@@ -3,6 +3,7 @@
 import io
 import re
 import tarfile
+import urllib.parse
 
 from cluster import eventually
 from scenario import CODER, PLAIN, fields, org, run
@@ -145,6 +146,26 @@ def source_is_for_those_who_may_read_the_template(c, admin):
     assert r.status == 400 and "user_perms" in fields(r), r
 
 
+def templates_are_found(c, admin):
+    plain = c.push_template(admin, "find-plain", {"main.tf": PLAIN})
+    named = c.push_template(admin, "find-named", {"main.tf": PLAIN}, display_name="Big Machine")
+    c.add_user("author", roles=["template-admin"])
+
+    def found(q):
+        names = [t["name"] for t in admin.get(f"/api/v2/templates?q={urllib.parse.quote(q)}")]
+        return [n for n in names if n.startswith("find-")]
+    for q, names in (("find", ["find-plain"]), ("find-pl ain", ["find-plain"]), ("machine", ["find-named"]),
+                     ("named", []), ("name:named", ["find-named"]), ('exact_display_name:"big machine"', ["find-named"]),
+                     ("exact_display_name:big", []), ("exact_name:find-plain", ["find-plain"]),
+                     (f"ids:{plain['id']},{named['id']}", ["find-named", "find-plain"]), (f"ids:{named['id']}", ["find-named"]),
+                     ("author:me machine", ["find-named"]), (f"author_id:{admin.user['id']} find", ["find-plain"]),
+                     ("author:author", []), ("author:nobody", []), ("deprecated:true", [])):
+        assert found(q) == names, (q, found(q))
+    for q, field in (("deprecated:maybe", "deprecated"), ("ids:x", "ids"), ("author_id:x", "author_id")):
+        r = admin.request("GET", f"/api/v2/templates?q={q}")
+        assert r.status == 400 and set(fields(r)) == {field}, r
+
+
 def versions_are_tried_and_archived(c, admin):
     t = c.push_template(admin, "versions", {"main.tf": PLAIN})
     path = f"/api/v2/templateversions/{t['active_version_id']}"
@@ -178,4 +199,4 @@ def versions_are_tried_and_archived(c, admin):
 
 run(an_import_finds_readme_and_resources, broken_hcl_fails_with_file_and_line, an_unknown_provider_is_named,
     a_missing_variable_asks_for_it_and_values_are_remembered, a_local_module_comes_with_the_archive,
-    the_starter_is_an_example, source_is_for_those_who_may_read_the_template, versions_are_tried_and_archived)
+    the_starter_is_an_example, source_is_for_those_who_may_read_the_template, templates_are_found, versions_are_tried_and_archived)

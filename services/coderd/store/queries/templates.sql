@@ -23,7 +23,8 @@ WHERE t.organization_id = $organization_id AND lower(t.name) = lower($name) AND 
 -- What the caller may see among what the filters, each of which may be absent, let through. see_all: everything;
 -- see_orgs: organizations whose templates the caller may read by role; else access lists decide: for caller, and
 -- for groups (ids as text, organizations for their Everyone). name is a part of the name.
--- query store_templates_list(see_all bool, see_orgs uuid[], caller text, groups text[], organization_id uuid?, ids uuid[]?, exact_name text?, name text?, display_name text?, author_id uuid?, deprecated bool?, deleted bool, has_external_agent bool?) -> many store_template
+-- A template without a display name shows its name, and is found by it.
+-- query store_templates_list(see_all bool, see_orgs uuid[], caller text, groups text[], organization_id uuid?, ids uuid[]?, exact_name text?, exact_display_name text?, name text?, display_name text?, author_id uuid?, deprecated bool?, deleted bool, has_external_agent bool?) -> many store_template
 SELECT {t} FROM template_details t
 WHERE t.deleted = $deleted
   AND ($see_all OR t.organization_id = ANY ($see_orgs) OR t.user_acl ? $caller OR t.group_acl ?| $groups)
@@ -31,7 +32,10 @@ WHERE t.deleted = $deleted
   AND ($ids::uuid[] IS NULL OR t.id = ANY ($ids))
   AND ($exact_name::text IS NULL OR lower(t.name) = lower($exact_name))
   AND ($name::text IS NULL OR position(lower($name) IN lower(t.name)) > 0)
-  AND ($display_name::text IS NULL OR position(lower($display_name) IN lower(t.display_name)) > 0)
+  AND ($exact_display_name::text IS NULL OR lower(t.display_name) = lower($exact_display_name))
+  AND ($display_name::text IS NULL
+       OR CASE WHEN t.display_name <> '' THEN position(lower($display_name) IN lower(t.display_name)) > 0
+               ELSE position(replace(lower($display_name), ' ', '') IN lower(t.name)) > 0 END)
   AND ($author_id::uuid IS NULL OR t.created_by = $author_id)
   AND ($deprecated::boolean IS NULL OR (t.deprecation_message <> '') = $deprecated)
   AND ($has_external_agent::boolean IS NULL OR EXISTS (
