@@ -2,9 +2,10 @@
 import json
 import os
 import re
+import subprocess
 import urllib.parse
 
-from cluster import PASSWORD, eventually
+from cluster import PASSWORD, STRETCH, Cluster, eventually
 from people import refused, run, starter_workspace, terminal
 
 
@@ -31,6 +32,30 @@ def signing_in_at_a_terminal(c, admin):
     c.coder("logout", "-y", env=env)
     refused(c, "whoami", says="Try logging in using", client=None, env=env)
     assert c.client(token).request("GET", "/api/v2/users/me").status == 401, "the token ends with the session"
+
+
+def the_first_user_is_asked_again_for_what_will_not_do(c, admin):
+    with Cluster(provisioners=0) as empty:
+        t = terminal(empty, "login", empty.url)
+        t.expect("first user")
+        t.type("yes\r")
+        for question, wrong, right, says in (("username", "two words", "ann", "single hyphens"),
+                                             ("email", "nowhere", "ann@example.com", "not a valid email"),
+                                             ("Enter a password:", "short", PASSWORD, "password")):
+            t.expect(question)
+            if "password" in question:
+                eventually(lambda: not t.echoes(), 10, "a hidden question")
+            t.type(wrong + "\r")
+            t.expect(says)
+            t.expect("> ")
+            if "password" in question:
+                eventually(lambda: not t.echoes(), 10, "a hidden question")
+            t.type(right + "\r")
+        t.expect("Confirm password:")
+        eventually(lambda: not t.echoes(), 10, "a hidden question")
+        t.type(PASSWORD + "\r")
+        t.expect("Welcome to Coder, ann!")
+        assert t.wait() == 0
 
 
 def giving_up_at_a_question_leaves_the_terminal_as_it_was(c, admin):
@@ -100,6 +125,10 @@ def logs_of_a_build_and_its_scripts(c, admin):
     t.expect(r"Startup Script\] good morning")
     t.type("\x03")
     t.wait()
+    # Whoever reads them may have had enough, long before there are more.
+    follow = subprocess.run(["sh", "-c", '"$0" logs dev -f | head -n 1', c.path("coder")], env={**c.env, **c.coder_env(admin)},
+                            capture_output=True, timeout=60 * STRETCH, check=True, stdin=subprocess.DEVNULL)
+    assert follow.stdout.count(b"\n") == 1 and not follow.stderr, follow
 
 
 def stopping_starting_and_deleting(c, admin):
@@ -286,7 +315,8 @@ def _templates_end_when_nothing_uses_them(c, admin):
     assert "local" not in c.coder("templates", "list", client=admin).stdout
 
 
-run(_a_template_and_a_workspace, signing_in_at_a_terminal, giving_up_at_a_question_leaves_the_terminal_as_it_was,
+run(_a_template_and_a_workspace, signing_in_at_a_terminal, the_first_user_is_asked_again_for_what_will_not_do,
+    giving_up_at_a_question_leaves_the_terminal_as_it_was,
     signing_in_with_a_token, who_am_i, versions, templates_and_workspaces_in_lists, the_parameter_reaches_the_workspace,
     answering_questions_makes_a_workspace, logs_of_a_build_and_its_scripts, the_state_of_a_workspace, pinging, tokens, users,
     when_a_workspace_starts_and_stops_by_itself, small_things_about_a_workspace, keys_roles_and_provisioners,

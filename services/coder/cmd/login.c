@@ -1,4 +1,5 @@
 /* Getting a session, and giving it back. */
+#include <ctype.h>
 #include <stdio.h>
 #include <unistd.h>
 
@@ -50,12 +51,53 @@ static enum cm_code check_not_empty(void *ctx, const char *answer, struct cm_err
     return *answer ? CM_OK : cm_err_set(err, CM_INVALID, "%s must not be empty", (const char *)ctx);
 }
 
-static enum cm_code ask_new_password(struct cli *cli, const char **ret, struct cm_err *err)
+/* Asks again for what the server would refuse, as long as the other answers are not lost for it. */
+static enum cm_code check_username(void *ctx, const char *answer, struct cm_err *err)
 {
+    size_t n = strlen(answer);
+    bool ok = n >= 1 && n <= 32 && isalnum((unsigned char)answer[n - 1]);
+
+    (void)ctx;
+    for (size_t i = 0; ok && i < n; i++)
+        ok = isalnum((unsigned char)answer[i]) ||
+             (answer[i] == '-' && i > 0 && answer[i - 1] != '-');
+    return ok ? CM_OK
+              : cm_err_set(err, CM_INVALID,
+                           "a username is 1 to 32 letters and digits, with single hyphens between");
+}
+
+struct password_check {
+    struct cli *cli;
+    struct cm_sdk *sdk;
+};
+
+static enum cm_code check_password(void *ctx, const char *answer, struct cm_err *err)
+{
+    const struct password_check *c = ctx;
+    struct api_validate_user_password_request req = {.password = cm_str(answer)};
+    struct api_validate_user_password_response *said = NULL;
     static char what[] = "The password";
+
+    if (check_not_empty(what, answer, err) != CM_OK)
+        return err->code;
+    /* Where this cannot be asked, making the user will tell. */
+    if (cm_sdk_send(c->sdk, c->cli->arena, "POST", &api_validate_user_password_request_msg, &req,
+                    &api_validate_user_password_response_msg, &said, err,
+                    "/api/v2/users/validate-password") != CM_OK ||
+        said->valid)
+        return CM_OK;
+    return cm_err_set(
+        err, CM_INVALID, "%.*s",
+        CM_STR_ARG(said->details.len ? said->details : CM_STR("the password is too weak")));
+}
+
+static enum cm_code ask_new_password(struct cli *cli, struct cm_sdk *sdk, const char **ret,
+                                     struct cm_err *err)
+{
+    struct password_check with = {cli, sdk};
     const char *again = NULL;
     struct ui_question first = {
-        .text = "Enter a password:", .secret = true, .check = check_not_empty, .ctx = what};
+        .text = "Enter a password:", .secret = true, .check = check_password, .ctx = &with};
     struct ui_question second = {.text = "Confirm password:", .secret = true};
 
     for (int tries = 0; tries < 10; tries++) {
@@ -68,14 +110,13 @@ static enum cm_code ask_new_password(struct cli *cli, const char **ret, struct c
     return cm_err_set(err, CM_INVALID, "Passwords do not match");
 }
 
-static enum cm_code complete_first_user(struct cli *cli, struct login_opts *o, struct cm_err *err)
+static enum cm_code complete_first_user(struct cli *cli, struct cm_sdk *sdk, struct login_opts *o,
+                                        struct cm_err *err)
 {
-    static char what[] = "The username";
     const char *user = cm_conf_getenv("USER");
     struct ui_question username = {.text = "What username would you like?",
                                    .def = user && *user ? user : "admin",
-                                   .check = check_not_empty,
-                                   .ctx = what};
+                                   .check = check_username};
     struct ui_question email = {.text = "What's your email?", .check = check_email};
 
     printf("> Your Coder deployment hasn't been set up!\n");
@@ -90,7 +131,7 @@ static enum cm_code complete_first_user(struct cli *cli, struct login_opts *o, s
     }
     if (!*o->email && ui_ask(cli, &email, &o->email, err) != CM_OK)
         return err->code;
-    if (!*o->password && ask_new_password(cli, &o->password, err) != CM_OK)
+    if (!*o->password && ask_new_password(cli, sdk, &o->password, err) != CM_OK)
         return err->code;
     return CM_OK;
 }
@@ -100,7 +141,7 @@ static enum cm_code make_first_user(struct cli *cli, struct cm_sdk *sdk, struct 
 {
     struct api_login_with_password_response *session = NULL;
 
-    if (complete_first_user(cli, o, err) != CM_OK)
+    if (complete_first_user(cli, sdk, o, err) != CM_OK)
         return err->code;
     struct api_create_first_user_request req = {.email = cm_str(o->email),
                                                 .username = cm_str(o->username),
@@ -131,8 +172,11 @@ static enum cm_code ask_token(struct cli *cli, struct cm_sdk *sdk, const char **
     else
         printf("Open the following in your browser:\n\n\t%s\n\n", page);
     for (int tries = 0; tries < 10; tries++) {
-        if (ui_ask(cli, &q, ret, err) != CM_OK)
+        if (ui_ask(cli, &q, ret, err) != CM_OK) {
+            if (err->code == CM_END)
+                cli->hint = "--token gives a token without a question.";
             return err->code;
+        }
         cm_sdk_set_token(sdk, *ret);
         if (cm_sdk_get(sdk, cli->arena, &api_user_msg, &me, err, "/api/v2/users/me") == CM_OK)
             return CM_OK;

@@ -1,4 +1,5 @@
 /* logs and state: what a build left behind. */
+#include <poll.h>
 #include <stdlib.h>
 
 #include "cmd/cmd.h"
@@ -108,8 +109,16 @@ struct follow {
     struct cli *cli;
     const struct api_workspace_agent *agent;
     size_t *running;
+    struct cm_sdk_follower *follower; /* NULL: over */
     struct cm_err err;
 };
+
+/* Whoever read our output may be gone, and nothing to write tells for a long time. */
+static bool is_unheard(void)
+{
+    struct pollfd out = {.fd = 1, .events = 0};
+    return fflush(stdout) != 0 || (poll(&out, 1, 0) == 1 && (out.revents & (POLLERR | POLLNVAL)));
+}
 
 static bool on_build_log(void *ctx, struct cm_str message)
 {
@@ -120,8 +129,7 @@ static bool on_build_log(void *ctx, struct cm_str message)
             CM_OK &&
         l)
         printf("%s\n", build_line(a, l));
-    fflush(stdout);
-    return true;
+    return !is_unheard();
 }
 
 static bool on_agent_logs(void *ctx, struct cm_str message)
@@ -135,14 +143,14 @@ static bool on_agent_logs(void *ctx, struct cm_str message)
         return true;
     for (size_t i = 0; i < n; i++)
         printf("%s\n", agent_line(a, f->agent, &l[i]));
-    fflush(stdout);
-    return true;
+    return !is_unheard();
 }
 
 static void on_end(void *ctx, const struct cm_err *err)
 {
     struct follow *f = ctx;
     --*f->running;
+    f->follower = NULL;
     if (err)
         f->err = *err;
 }
@@ -156,7 +164,7 @@ static enum cm_code follow(struct cli *cli, const struct api_workspace_build *b,
     if (cm_sdk_follow(cli->sdk, on_build_log, NULL, err,
                       "/api/v2/workspacebuilds/%s/logs?follow&after=0",
                       cm_uuid_text(b->id).s) != CM_OK)
-        return cm_err_wrap(err, "follow build logs");
+        return is_unheard() ? CM_OK : cm_err_wrap(err, "follow build logs");
     if (cm_sdk_get(cli->sdk, cli->arena, &api_workspace_build_msg, &done, err,
                    "/api/v2/workspacebuilds/%s", cm_uuid_text(b->id).s) != CM_OK)
         return err->code;
@@ -165,16 +173,19 @@ static enum cm_code follow(struct cli *cli, const struct api_workspace_build *b,
             fs[n] = (struct follow){
                 .cli = cli, .agent = &done->resources[r].agents[k], .running = &running};
             running++;
-            cm_sdk_follow_start(cli->sdk, on_agent_logs, on_end, &fs[n],
-                                cm_arena_printf(cli->arena,
-                                                "/api/v2/workspaceagents/%s/logs?follow&after=0",
-                                                cm_uuid_text(fs[n].agent->id).s));
+            fs[n].follower = cm_sdk_follow_start(
+                cli->sdk, on_agent_logs, on_end, &fs[n],
+                cm_arena_printf(cli->arena, "/api/v2/workspaceagents/%s/logs?follow&after=0",
+                                cm_uuid_text(fs[n].agent->id).s));
             n++;
         }
     }
-    while (running)
+    while (running && !is_unheard())
         cm_loop_turn(cm_sdk_loop(cli->sdk), CM_SECOND);
-    for (size_t i = 0; i < n; i++) {
+    for (size_t i = 0; i < n; i++)
+        if (fs[i].follower)
+            cm_sdk_follow_stop(fs[i].follower);
+    for (size_t i = 0; i < n && !is_unheard(); i++) {
         if (fs[i].err.code != CM_OK) {
             *err = fs[i].err;
             return cm_err_wrap(err, "follow agent logs");

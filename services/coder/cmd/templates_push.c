@@ -259,6 +259,7 @@ static enum cm_code run_push(struct cli *cli, struct cm_err *err)
         return err->code;
     if (find_template(cli, org, name, &existing, err) != CM_OK && err->code != CM_NOT_FOUND)
         return err->code;
+    cli->hint = NULL; /* a new one is no mistake */
     if (strlen(o->message) > MESSAGE_LONG)
         fprintf(
             stderr,
