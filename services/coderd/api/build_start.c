@@ -73,10 +73,19 @@ static enum cm_code with_preset(struct api_req *r, const struct build_request *q
     return CM_OK;
 }
 
-/* Which parameters there are may depend on values of others: with those of this build. */
+/* What a build is made with. */
+struct inputs {
+    struct api_workspace_build_parameter *values;
+    size_t n;
+    struct cm_pair *tags;
+    size_t n_tags;
+};
+
+/* Which parameters there are may depend on values of others, and so may the tags: with those of
+ * this build. */
 static enum cm_code declare(struct api_req *r, const struct build_request *q,
                             const struct version_view *v, struct parameter_resolve *in,
-                            struct cm_err *err)
+                            struct inputs *ret, struct cm_err *err)
 {
     struct cm_pair *values = CM_NEW_ARRAY(r->arena, struct cm_pair, in->given.n + in->previous.n);
     struct form_request form = {.version_id = v->v->id,
@@ -92,6 +101,9 @@ static enum cm_code declare(struct api_req *r, const struct build_request *q,
             (struct cm_pair){in->given.v[i - 1].name, in->given.v[i - 1].value};
     if (form_load(r->db, r->arena, &form, &f, err) != CM_OK)
         return err->code;
+    ret->tags = form_tags(r->arena, &f, v->job->tags, v->job->n_tags, true, &ret->n_tags);
+    if (q->ws->template_use_classic_parameter_flow)
+        return CM_OK;
     struct api_template_version_parameter *declared =
         CM_NEW_ARRAY(r->arena, struct api_template_version_parameter, f.n);
     for (size_t i = 0; i < f.n; i++)
@@ -103,8 +115,7 @@ static enum cm_code declare(struct api_req *r, const struct build_request *q,
 
 static enum cm_code resolve(struct api_req *r, const struct build_request *q,
                             const struct version_view *v, struct cm_uuid previous_build,
-                            struct api_workspace_build_parameter **ret, size_t *ret_n,
-                            struct cm_err *err)
+                            struct inputs *ret, struct cm_err *err)
 {
     struct parameter_resolve in = {.first_build = q->first};
     struct api_template_version_parameter *declared = NULL;
@@ -120,15 +131,14 @@ static enum cm_code resolve(struct api_req *r, const struct build_request *q,
         return err->code;
     in.declared = declared;
     in.previous = (struct parameter_values){before, n_before};
-    if (!q->ws->template_use_classic_parameter_flow && declare(r, q, v, &in, err) != CM_OK)
+    if (declare(r, q, v, &in, ret, err) != CM_OK)
         return err->code;
-    parameters_resolve(r->arena, &in, ret, ret_n, &r->violations);
+    parameters_resolve(r->arena, &in, &ret->values, &ret->n, &r->violations);
     return CM_OK;
 }
 
 static enum cm_code insert_rows(struct api_req *r, const struct build_request *q,
-                                const struct version_view *v,
-                                const struct api_workspace_build_parameter *values, size_t n,
+                                const struct version_view *v, const struct inputs *in,
                                 struct cm_uuid id, bool *ret_active, struct cm_err *err)
 {
     struct cm_uuid job_id = cm_uuid_random();
@@ -141,8 +151,8 @@ static enum cm_code insert_rows(struct api_req *r, const struct build_request *q
                                         .type = API_PROVISIONER_JOB_TYPE_WORKSPACE_BUILD,
                                         .provisioner = API_PROVISIONER_TYPE_TERRAFORM,
                                         .file_id = v->job->file_id,
-                                        .tags = v->job->tags,
-                                        .n_tags = v->job->n_tags,
+                                        .tags = in->tags,
+                                        .n_tags = in->n_tags,
                                         .input = input};
     struct store_build_insert_args build = {.id = id,
                                             .workspace_id = q->ws->id,
@@ -161,11 +171,12 @@ static enum cm_code insert_rows(struct api_req *r, const struct build_request *q
     *ret_active = !number;
     if (!number)
         return CM_OK;
+    size_t n = in->n;
     struct cm_str *names = CM_NEW_ARRAY(r->arena, struct cm_str, n),
                   *texts = CM_NEW_ARRAY(r->arena, struct cm_str, n);
     for (size_t i = 0; i < n; i++) {
-        names[i] = values[i].name;
-        texts[i] = values[i].value;
+        names[i] = in->values[i].name;
+        texts[i] = in->values[i].value;
     }
     if (n &&
         store_build_parameters_insert(r->db, r->arena, id, names, n, texts, n, NULL, err) != CM_OK)
@@ -181,8 +192,7 @@ enum cm_code build_start(struct api_req *r, const struct build_request *q, struc
     struct cm_uuid version_id =
         cm_uuid_is_nil(q->version_id) ? q->ws->latest_version_id : q->version_id;
     struct version_view v;
-    struct api_workspace_build_parameter *values = NULL;
-    size_t n = 0;
+    struct inputs in = {0};
     if (version_view_load(r, version_id, &v, err) != CM_OK)
         return err->code;
     if (!cm_uuid_eq(v.v->template_id, q->ws->template_id)) {
@@ -192,7 +202,7 @@ enum cm_code build_start(struct api_req *r, const struct build_request *q, struc
     }
     if (!version_ready(r, &v))
         return CM_OK;
-    if (resolve(r, q, &v, q->ws->latest_build_id, &values, &n, err) != CM_OK)
+    if (resolve(r, q, &v, q->ws->latest_build_id, &in, err) != CM_OK)
         return err->code;
     /* Stopping and deleting must work whatever the parameters are by now. */
     if (r->violations.n && q->transition == API_WORKSPACE_TRANSITION_START) {
@@ -202,7 +212,7 @@ enum cm_code build_start(struct api_req *r, const struct build_request *q, struc
     r->violations.n = 0;
     struct cm_uuid id = cm_uuid_random();
     bool active = false;
-    enum cm_code code = insert_rows(r, q, &v, values, n, id, &active, err);
+    enum cm_code code = insert_rows(r, q, &v, &in, id, &active, err);
     if (active || (code == CM_CONFLICT && cm_db_violates(r->db, "workspace_builds_number_key"))) {
         api_reply_message(r, 409, "A workspace build is already active.", NULL);
         return CM_OK;

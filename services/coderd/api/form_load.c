@@ -83,14 +83,42 @@ enum cm_code form_load(struct cm_db *db, struct cm_arena *a, const struct form_r
 {
     struct form_input in = {.values = q->values, .n_values = q->n_values};
     struct api_template_version_parameter *imported = NULL;
-    if (store_template_version_parameters(db, a, q->version_id, &imported, &in.n_imported, err) !=
-            CM_OK ||
-        load_files(db, a, q->file_id, &in, err) != CM_OK ||
-        load_variables(db, a, q->version_id, &in, err) != CM_OK)
+    if (load_files(db, a, q->file_id, &in, err) != CM_OK)
+        return err->code;
+    in.variables = q->variables;
+    in.n_variables = q->n_variables;
+    if (!cm_uuid_is_nil(q->version_id) &&
+        (store_template_version_parameters(db, a, q->version_id, &imported, &in.n_imported, err) !=
+             CM_OK ||
+         load_variables(db, a, q->version_id, &in, err) != CM_OK))
         return err->code;
     in.imported = imported;
     if (!cm_uuid_is_nil(q->owner_id) && load_owner(db, a, q->owner_id, &in, err) != CM_OK)
         return err->code;
     form_compute(a, &in, ret);
     return CM_OK;
+}
+
+static void set_tag(struct cm_pair *list, size_t *n, struct cm_pair tag)
+{
+    size_t i = 0;
+    while (i < *n && !cm_str_eq(list[i].key, tag.key))
+        i++;
+    list[i] = tag;
+    *n += i == *n;
+}
+
+struct cm_pair *form_tags(struct cm_arena *a, const struct form_result *f,
+                          const struct cm_pair *base, size_t n, bool over, size_t *ret_n)
+{
+    struct cm_pair *ret = CM_NEW_ARRAY(a, struct cm_pair, n + f->n_tags);
+    *ret_n = 0;
+    for (size_t i = 0; over && i < n; i++)
+        set_tag(ret, ret_n, base[i]);
+    for (size_t i = 0; i < f->n_tags; i++)
+        if (!cm_str_eq_c(f->tags[i].key, "scope") && !cm_str_eq_c(f->tags[i].key, "owner"))
+            set_tag(ret, ret_n, f->tags[i]);
+    for (size_t i = 0; !over && i < n; i++)
+        set_tag(ret, ret_n, base[i]);
+    return ret;
 }

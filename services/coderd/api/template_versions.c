@@ -2,6 +2,7 @@
 #include <errno.h>
 #include <sys/mman.h>
 
+#include "api/form_load.h"
 #include "api/audit_log.h"
 #include "api/file_store.h"
 #include "api/targets.h"
@@ -150,6 +151,29 @@ static enum cm_code find_source(struct api_req *r,
     return CM_OK;
 }
 
+/* Those of the request, and those that the template itself names: its import runs where its builds
+ * will. */
+static enum cm_code import_tags(struct api_req *r,
+                                const struct api_create_template_version_request *q,
+                                struct cm_uuid file_id, struct cm_pair **ret, size_t *ret_n,
+                                struct cm_err *err)
+{
+    size_t n = q->n_user_variable_values, n_tags = 0;
+    struct cm_pair *variables = CM_NEW_ARRAY(r->arena, struct cm_pair, n);
+    struct form_result f;
+    for (size_t i = 0; i < n; i++)
+        variables[i] =
+            (struct cm_pair){q->user_variable_values[i].name, q->user_variable_values[i].value};
+    if (form_load(
+            r->db, r->arena,
+            &(struct form_request){.file_id = file_id, .variables = variables, .n_variables = n},
+            &f, err) != CM_OK)
+        return err->code;
+    struct cm_pair *tags = form_tags(r->arena, &f, q->tags, q->n_tags, false, &n_tags);
+    *ret = job_tags(r->arena, tags, n_tags, r->who->user_id, ret_n);
+    return CM_OK;
+}
+
 static enum cm_code version_create(struct api_req *r, struct cm_err *err)
 {
     const struct api_create_template_version_request *q = r->body;
@@ -177,7 +201,9 @@ static enum cm_code version_create(struct api_req *r, struct cm_err *err)
     struct cm_uuid id = cm_uuid_random();
     struct cm_str name = q->name.len ? q->name : name_make(r->arena, '_');
     size_t n_tags = 0;
-    struct cm_pair *tags = job_tags(r->arena, q->tags, q->n_tags, r->who->user_id, &n_tags);
+    struct cm_pair *tags = NULL;
+    if (import_tags(r, q, file_id, &tags, &n_tags, err) != CM_OK)
+        return err->code;
     enum cm_code code = insert_version(r, q, org->id, id, name, file_id, tags, n_tags, err);
     if (code == CM_CONFLICT) {
         cm_violations_add(&r->violations, r->arena, CM_STR("name"),

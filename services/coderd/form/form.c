@@ -151,7 +151,8 @@ static bool read_module(struct run *r, struct module *m)
             return false;
         if (!ends(f->key, ".tf"))
             continue;
-        struct cm_hcl h = {f->value.ptr, f->value.ptr + f->value.len, r->a};
+        const char *text = f->value.ptr ? f->value.ptr : "";
+        struct cm_hcl h = {text, text + f->value.len, r->a};
         struct block *body = read_body(r, &h, 0, &broken);
         if (broken)
             return false;
@@ -804,6 +805,26 @@ static void walk(struct module *m)
     }
 }
 
+static void read_tags(struct module *m)
+{
+    struct run *r = m->run;
+    struct place here = {.m = m, .depth = m->depth + 1};
+    for (const struct block *b = m->blocks; b; b = b->next) {
+        if (!cm_str_eq_c(b->type, "data") || !cm_str_eq_c(b->labels[0], "coder_workspace_tags"))
+            continue;
+        struct form_value all = eval_name(&here, b, "tags");
+        struct cm_pair *tags = CM_NEW_ARRAY(r->a, struct cm_pair, r->out->n_tags + all.count);
+        for (size_t i = 0; i < r->out->n_tags; i++)
+            tags[i] = r->out->tags[i];
+        for (size_t i = 0; all.keys && i < all.count; i++) {
+            struct form_value v = form_to_string(r->a, all.items[i]);
+            if (v.kind == FORM_STRING)
+                tags[r->out->n_tags++] = (struct cm_pair){all.keys[i], v.s};
+        }
+        r->out->tags = tags;
+    }
+}
+
 static int by_order(const void *a, const void *b)
 {
     const struct form_parameter *x = a, *y = b;
@@ -819,10 +840,12 @@ void form_compute(struct cm_arena *a, const struct form_input *in, struct form_r
     r.named = CM_NEW_ARRAY(a, struct cm_str, PARAMETERS_MAX);
     *ret = (struct form_result){.cap = PARAMETERS_MAX,
                                 .v = CM_NEW_ARRAY(a, struct form_parameter, PARAMETERS_MAX)};
-    if (read_module(&r, &root))
+    if (read_module(&r, &root)) {
         walk(&root);
-    else
+        read_tags(&root);
+    } else {
         ret->opaque = true;
+    }
     /* What no block here declares comes from where the import could look and we cannot. */
     for (size_t i = 0; ret->opaque && i < in->n_imported; i++) {
         bool named = false;

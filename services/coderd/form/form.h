@@ -40,6 +40,9 @@ struct form_result {
     struct form_parameter *v; /* by order, then by name */
     size_t n, cap;
     bool opaque; /* some parameters are as the import found them */
+    /* Of coder_workspace_tags in the root module; what cannot be known is left out. */
+    struct cm_pair *tags;
+    size_t n_tags;
 };
 
 void form_compute(struct cm_arena *a, const struct form_input *in, struct form_result *ret);

@@ -3,7 +3,7 @@
 import json
 
 from follow import Closed, WebSocket
-from scenario import CODER, fields, run
+from scenario import CODER, fields, org, run
 
 TEMPLATE = CODER + """
 data "coder_parameter" "size" {
@@ -213,4 +213,37 @@ def parameters_that_depend_on_others_come_and_go(c, admin):
     c.build(admin, ws, "delete")
 
 
-run(parameters_that_depend_on_others_come_and_go, the_import_has_stored_them, bad_values_are_named_one_by_one, values_are_carried_over, the_form_is_evaluated)
+def tags_of_the_template_choose_the_provisioner(c, admin):
+    text = CODER + """
+variable "zone" {
+  default = "north"
+}
+
+data "coder_parameter" "size" {
+  name    = "size"
+  default = "small"
+  mutable = true
+}
+
+data "coder_workspace_tags" "tags" {
+  tags = {
+    zone  = var.zone
+    size  = data.coder_parameter.size.value
+    scope = "user"
+  }
+}
+"""
+    v = c.push_version(admin, {"main.tf": text}, wait=False)
+    expected = {"owner": "", "scope": "organization", "zone": "north", "size": "small"}
+    assert v["job"]["tags"] == expected, v["job"]["tags"]
+    assert v["matched_provisioners"]["count"] == 0, "none has these tags"
+    c.add_provisionerd(1, CODER_PROVISIONERD_TAGS="zone=north,size=small").start()
+    c.wait_version(admin, v["id"])
+    t = admin.post(f"/api/v2/organizations/{org(admin)}/templates", {"name": "tags", "template_version_id": v["id"]})
+    ws = c.make_workspace(admin, "tagged", t)
+    assert ws["latest_build"]["job"]["tags"] == expected
+    ws = c.make_workspace(admin, "elsewhere", t, {"size": "large"}, wait=False)
+    assert ws["latest_build"]["job"]["tags"] == expected | {"size": "large"}, ws["latest_build"]["job"]["tags"]
+
+
+run(tags_of_the_template_choose_the_provisioner, parameters_that_depend_on_others_come_and_go, the_import_has_stored_them, bad_values_are_named_one_by_one, values_are_carried_over, the_form_is_evaluated)

@@ -155,6 +155,9 @@ static const char *const main_tf =
     "  sizes = jsondecode(file(\"${path.module}/sizes.json\"))\n"
     "}\n"
     "data \"coder_workspace_owner\" \"me\" {}\n"
+    "data \"coder_workspace_tags\" \"t\" {\n"
+    "  tags = { kind = data.coder_parameter.kind.value, n = var.limit, x = terraform_data.x.id }\n"
+    "}\n"
     "data \"coder_parameter\" \"kind\" {\n"
     "  name    = \"kind\"\n"
     "  default = \"plain\"\n"
@@ -268,6 +271,9 @@ static void parameters_follow_from_what_is_filled_in(void **state)
     assert_true(cm_str_eq_c(form_get(&f.v[1].styling, CM_STR("placeholder"))->s, "how many"));
     assert_false(form_get(&f.v[1].styling, CM_STR("disabled"))->b);
     assert_null(f.v[1].uncertain);
+    assert_int_equal(f.n_tags, 2);
+    assert_true(cm_str_eq_c(f.tags[0].key, "kind") && cm_str_eq_c(f.tags[0].value, "gpu"));
+    assert_true(cm_str_eq_c(f.tags[1].key, "n") && cm_str_eq_c(f.tags[1].value, "8"));
 
     const struct form_owner other = {.name = CM_STR("bob"), .groups = groups, .n_groups = 1};
     in.owner = &other;
