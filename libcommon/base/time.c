@@ -202,6 +202,21 @@ bool cm_duration_parse(struct cm_str s, cm_usec *ret)
     return true;
 }
 
+/* Exact, and never with an exponent. */
+static void put_seconds(struct cm_buf *out, cm_usec d)
+{
+    char text[16];
+    int n = snprintf(text, sizeof(text), "%02lld.%06lld", (long long)(d / CM_SECOND),
+                     (long long)(d % CM_SECOND));
+    while (text[n - 1] == '0')
+        n--;
+    if (text[n - 1] == '.')
+        n--;
+    size_t skip = text[0] == '0';
+    cm_buf_append(out, text + skip, (size_t)n - skip);
+    cm_buf_char(out, 's');
+}
+
 void cm_duration_format(struct cm_buf *out, cm_usec d)
 {
     if (d == 0) {
@@ -224,5 +239,5 @@ void cm_duration_format(struct cm_buf *out, cm_usec d)
         cm_buf_printf(out, "%lldh", (long long)h);
     if (h || m)
         cm_buf_printf(out, "%lldm", (long long)m);
-    cm_buf_printf(out, "%gs", (double)(d % CM_MINUTE) / 1e6);
+    put_seconds(out, d % CM_MINUTE);
 }

@@ -56,10 +56,21 @@ static void durations_go_through_text(void **state)
     static const struct {
         const char *text, *back;
     } rows[] = {
-        {"1h30m", "1h30m0s"},   {"250ms", "250ms"}, {"1.5s", "1.5s"},
-        {"2d", "48h0m0s"},      {"-1m", "-1m0s"},   {"0", "0s"},
-        {"90s", "1m30s"},       {"", NULL},         {"1", NULL},
-        {"1x", NULL},           {"h", NULL},        {"1h x", NULL},
+        {"71h1us", "71h0m0.000001s"},
+        {"59.999999s", "59.999999s"},
+        {"1m0.5s", "1m0.5s"},
+        {"1h30m", "1h30m0s"},
+        {"250ms", "250ms"},
+        {"1.5s", "1.5s"},
+        {"2d", "48h0m0s"},
+        {"-1m", "-1m0s"},
+        {"0", "0s"},
+        {"90s", "1m30s"},
+        {"", NULL},
+        {"1", NULL},
+        {"1x", NULL},
+        {"h", NULL},
+        {"1h x", NULL},
         {"99999999999h", NULL},
     };
     int wrong = 0;
