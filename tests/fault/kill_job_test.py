@@ -1,5 +1,6 @@
 #!/usr/bin/python3
-"""A build outlives kill -9 of coderd, and ends in a clear state after kill -9 of its provisioner, in each phase.
+"""A build outlives kill -9 of coderd and of PostgreSQL, and ends in a clear state after kill -9 of its provisioner or of
+terraform, in each phase.
 
 Each phase is held open by something that tells when it is reached, so that the kill is known to hit it:
 
@@ -179,7 +180,10 @@ class Lock:
                                  "AND NOT granted") != "0"
 
     def release(self):
-        self.psql.stdin.close()
+        try:
+            self.psql.stdin.close()
+        except BrokenPipeError:
+            pass  # it went with the database
         self.psql.wait()
 
 
@@ -207,19 +211,32 @@ class Test:
                 found[resource["name"]] = None if i.get("status") == "tainted" else i["attributes"]["id"]
         return found
 
-    def terraform_left(self):
-        """Processes of jobs: everything of the deployment that is not one of its daemons."""
+    def job_processes(self):
+        """Everything of the deployment that is not one of its daemons: command lines by pid."""
         daemons = {p.pid for p in self.c.processes.values() if p.process}
-        names = []
+        found = {}
         for pid in self.c.left_behind():
             try:
                 with open(f"/proc/{pid}/cmdline", encoding="utf-8", errors="replace") as f:
                     command = f.read().replace("\0", " ")
                 if pid not in daemons and command:
-                    names.append(command)
+                    found[pid] = command
             except OSError:
                 pass
-        return names
+        return found
+
+    def terraform_left(self):
+        return list(self.job_processes().values())
+
+    def kill_program(self, name):
+        """kill -9 of what runs a program of that name for a job, as soon as there is one."""
+        def hit():
+            pids = [pid for pid, command in self.job_processes().items()
+                    if os.path.basename(command.split(" ")[0]).startswith(name)]
+            for pid in pids:
+                os.kill(pid, signal.SIGKILL)
+            return pids
+        eventually(hit, 60, f"{name} runs for a job")
 
     # ---- the phases ----
 
@@ -329,6 +346,29 @@ class Test:
         may = set() if phase in ("init", "plan") else everything
         assert must <= set(was) <= may, f"{phase}: {was}"
 
+    def terraform_killed(self, phase):
+        ws, let_go = getattr(self, "hold_" + phase)(f"t-{phase}")
+        self.kill_program("terraform")
+        if phase != "apply":
+            let_go()
+        was = self.after(ws, ws["latest_build"], "failed")
+        if phase == "apply":
+            assert was["one"], f"what terraform had written last: {was}"
+        else:
+            assert not was, was
+
+    def database_killed(self, phase):
+        """Whoever was connected finds it again, and nothing of the build is lost."""
+        ws, let_go = getattr(self, "hold_" + phase)(f"d-{phase}")
+        self.c.pg.stop("immediate")
+        assert self.c.client().request("GET", "/api/v2/users/me", headers={
+            "Coder-Session-Token": self.admin.token}).status == 503
+        self.c.pg.start()
+        eventually(lambda: self.admin.get("/api/v2/users/me"), 30, "the server has its database again")
+        let_go()
+        was = self.after(ws, ws["latest_build"], "succeeded")
+        assert set(was) == {"one", "two", "running"}, was
+
     def late_word(self):
         """The lease of a stopped provisioner ends; what it says later changes nothing."""
         gate = self.gate_folder()
@@ -392,6 +432,8 @@ def main():
         t = Test(c, Web())
         scenarios = [(f"coderd in {p}", lambda p=p: t.coderd_killed(p)) for p in PHASES]
         scenarios += [(f"provisionerd in {p}", lambda p=p: t.provisionerd_killed(p)) for p in PHASES]
+        scenarios += [(f"terraform in {p}", lambda p=p: t.terraform_killed(p)) for p in ("init", "plan", "apply")]
+        scenarios += [(f"database in {p}", lambda p=p: t.database_killed(p)) for p in PHASES]
         scenarios += [("late_word", t.late_word), ("nobody_comes_back", t.nobody_comes_back)]
         failed = []
         for name, run in scenarios:
