@@ -48,8 +48,11 @@ int main(int argc, char **argv)
     char **args = CM_NEW_ARRAY(arena, char *, (size_t)argc + 2);
     args[0] = argv[0];
     if (gitaskpass_is_meant(argc, argv)) {
-        char *as_command[] = {argv[0], (char[]){"gitaskpass"}, argv[1], NULL};
-        argv = memcpy(CM_NEW_ARRAY(arena, char *, 4), as_command, sizeof(as_command));
+        char **as_command = CM_NEW_ARRAY(arena, char *, 4);
+        as_command[0] = argv[0];
+        as_command[1] = cm_arena_cstr(arena, CM_STR("gitaskpass"));
+        as_command[2] = argv[1];
+        argv = as_command;
         argc = 3;
     }
     if (command_find(arena, argc, argv, &c, &path, args + 1, &n, &err) != CM_OK) {

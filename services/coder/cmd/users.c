@@ -5,7 +5,7 @@
 
 static enum cm_code not_found(struct cli *cli, enum cm_code code)
 {
-    if (code == CM_NOT_FOUND)
+    if (code == CM_NOT_FOUND || code == CM_INVALID) /* the API calls it either */
         cli->hint = "'coder users list' shows the users.";
     return code;
 }
