@@ -5,7 +5,6 @@
 #include "codec/hcl.h"
 
 #define PATH_MAX_NAMES 6
-#define ARGS_MAX       256
 #define TEXT_MAX       ((size_t)1 << 20)
 
 struct local {
@@ -200,6 +199,7 @@ static struct form_value template(struct reader *r, bool quoted)
         return only;
     if (bad.kind != FORM_NULL)
         return bad;
+    form_charge(r->scope, b.len / 16);
     return form_string(cm_arena_str(r->a, cm_buf_view(&b)));
 }
 
@@ -329,14 +329,32 @@ static struct form_value loop(struct reader *r, bool object)
 
 /* ---- lists, objects ---- */
 
+/* Room for one more. */
+static void make_room(struct reader *r, struct form_value *v, size_t *cap)
+{
+    if (v->count < *cap || v->kind == FORM_UNKNOWN)
+        return;
+    struct form_value more =
+        v->kind == FORM_LIST ? form_list(r->a, *cap * 2) : form_object(r->a, *cap * 2);
+    for (size_t i = 0; i < v->count; i++) {
+        more.items[i] = v->items[i];
+        if (v->keys)
+            more.keys[i] = v->keys[i];
+    }
+    more.count = v->count;
+    more.weight = v->weight;
+    *v = more;
+    *cap *= 2;
+}
+
 static struct form_value tuple(struct reader *r)
 {
-    struct form_value ret = form_list(r->a, ARGS_MAX * 4);
+    size_t cap = 4;
     if (take_word(r, "for"))
         return loop(r, false);
+    struct form_value ret = form_list(r->a, cap);
     while (!r->broken && !take(r, "]")) {
-        if (ret.count == (size_t)ARGS_MAX * 4)
-            return give_up(r);
+        make_room(r, &ret, &cap);
         form_push(&ret, expression(r));
         if (!at(r, "]"))
             expect(r, ",");
@@ -357,10 +375,11 @@ static struct form_value object_key(struct reader *r)
 
 static struct form_value object(struct reader *r)
 {
-    struct form_value ret = form_object(r->a, ARGS_MAX * 4);
+    size_t cap = 4;
     bool unknown = false;
     if (take_word(r, "for"))
         return loop(r, true);
+    struct form_value ret = form_object(r->a, cap);
     while (!r->broken && !take(r, "}")) {
         struct form_value key = object_key(r);
         if (!take(r, "=") && !take(r, ":"))
@@ -375,8 +394,9 @@ static struct form_value object(struct reader *r)
         struct form_value v = expression(r);
         r->inside = inside + 1;
         text = cm_str_n(start, (size_t)(r->h.p - start));
-        if (!text.len || ret.count == (size_t)ARGS_MAX * 4)
+        if (!text.len)
             return give_up(r);
+        make_room(r, &ret, &cap);
         if (key.kind == FORM_STRING)
             form_set(&ret, key.s, v);
         else
@@ -390,28 +410,28 @@ static struct form_value object(struct reader *r)
 
 static struct form_value call(struct reader *r, struct cm_str name)
 {
-    struct form_value *args = CM_NEW_ARRAY(r->a, struct form_value, ARGS_MAX);
-    size_t n = 0;
+    size_t cap = 4;
+    struct form_value args = form_list(r->a, cap);
     while (!r->broken && !take(r, ")")) {
         struct form_value v = expression(r);
-        if (take(r, "...")) {
-            if (v.kind != FORM_LIST) {
-                args[n++] = form_known(v) ? FORM_ERROR_VALUE : v;
-            } else {
-                if (n + v.count >= ARGS_MAX)
-                    return give_up(r);
-                for (size_t i = 0; i < v.count; i++)
-                    args[n++] = v.items[i];
-            }
-        } else {
-            args[n++] = v;
+        bool spread = take(r, "...");
+        if (spread && v.kind != FORM_LIST) {
+            v = form_known(v) ? FORM_ERROR_VALUE : v;
+            spread = false;
         }
-        if (n == ARGS_MAX)
-            return give_up(r);
+        for (size_t i = 0; i < (spread ? v.count : 1); i++) {
+            make_room(r, &args, &cap);
+            form_push(&args, spread ? v.items[i] : v);
+        }
         if (!at(r, ")"))
             expect(r, ",");
     }
-    return r->broken ? FORM_UNKNOWN_VALUE : form_call(r->scope, name, args, n);
+    if (r->broken || args.kind != FORM_LIST)
+        return FORM_UNKNOWN_VALUE;
+    form_charge(r->scope, args.weight);
+    struct form_value v = form_call(r->scope, name, args.items, args.count);
+    form_charge(r->scope, form_weight(v));
+    return v;
 }
 
 static struct form_value reference(struct reader *r, struct cm_str first)
@@ -638,6 +658,7 @@ static struct form_value operate(struct reader *r, enum op op, struct form_value
     if (x.kind == FORM_UNKNOWN || y.kind == FORM_UNKNOWN)
         return FORM_UNKNOWN_VALUE;
     if (op == OP_EQ || op == OP_NE) {
+        form_charge(r->scope, form_weight(x) + form_weight(y));
         if (!form_whole(x) || !form_whole(y))
             return FORM_UNKNOWN_VALUE;
         return form_bool(form_same(x, y) == (op == OP_EQ));

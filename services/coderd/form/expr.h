@@ -21,10 +21,16 @@ struct form_scope {
     unsigned depth;
 };
 
-#define FORM_STEPS_MAX ((size_t)400000)
+#define FORM_STEPS_MAX ((size_t)200000)
 #define FORM_DEPTH_MAX 60
 
 struct form_value form_eval(const struct form_scope *scope, struct cm_str text);
+
+/* Takes n steps. */
+static inline void form_charge(const struct form_scope *scope, size_t n)
+{
+    *scope->steps -= CM_MIN(n, *scope->steps);
+}
 
 /* UNKNOWN for a function that is not known here; args are evaluated, the last one spread. */
 struct form_value form_call(const struct form_scope *scope, struct cm_str name,

@@ -244,6 +244,8 @@ static struct form_value fn_sort(const struct args *x)
         if (s.kind != FORM_STRING)
             return FORM_ERROR_VALUE;
         form_push(&ret, s);
+        if (ret.kind != FORM_LIST)
+            return ret;
         for (; at > 0 && cm_str_cmp(ret.items[at - 1].s, s.s) > 0; at--)
             ret.items[at] = ret.items[at - 1];
         ret.items[at] = s;
@@ -756,6 +758,9 @@ static bool ready(const struct form_value *v, size_t n, bool shape_only)
 struct form_value form_call(const struct form_scope *scope, struct cm_str name,
                             const struct form_value *v, size_t n)
 {
+    /* Each element against each. */
+    static const char *const squares[] = {
+        "distinct", "setintersection", "setsubtract", "setunion", "sort", "toset"};
     static const char *const shapes[] = {"length", "keys",   "values", "merge", "concat", "element",
                                          "lookup", "tolist", "tomap",  "one",   "slice",  "zipmap"};
     const struct args x = {scope, scope->arena, v, n};
@@ -766,6 +771,13 @@ struct form_value form_call(const struct form_scope *scope, struct cm_str name,
             continue;
         if (n < f->min || n > f->max)
             return FORM_ERROR_VALUE;
+        size_t all = 0;
+        for (size_t k = 0; k < n; k++)
+            all += v[k].count;
+        for (size_t k = 0; k < CM_COUNT_OF(squares); k++)
+            form_charge(scope, cm_str_eq_c(name, squares[k]) ? all * all / 16 : 0);
+        if (*scope->steps == 0)
+            return FORM_UNKNOWN_VALUE;
         for (size_t k = 0; k < CM_COUNT_OF(shapes); k++)
             shape = shape || cm_str_eq_c(name, shapes[k]);
         for (size_t k = 0; !f->raw && k < n; k++)

@@ -15,14 +15,32 @@ struct form_value form_object(struct cm_arena *a, size_t n)
                                .keys = CM_NEW_ARRAY(a, struct cm_str, n)};
 }
 
+size_t form_weight(struct form_value v)
+{
+    return 1 + v.weight + v.s.len / 16;
+}
+
+static bool carry(struct form_value *whole, enum form_kind kind, size_t weight)
+{
+    if (whole->kind != kind)
+        return false;
+    whole->weight += weight;
+    if (whole->weight > FORM_WEIGHT_MAX)
+        *whole = FORM_UNKNOWN_VALUE;
+    return whole->kind == kind;
+}
+
 void form_push(struct form_value *list, struct form_value v)
 {
-    list->items[list->count++] = v;
+    if (carry(list, FORM_LIST, form_weight(v)))
+        list->items[list->count++] = v;
 }
 
 void form_set(struct form_value *object, struct cm_str key, struct form_value v)
 {
     size_t i = 0;
+    if (!carry(object, FORM_OBJECT, form_weight(v) + key.len / 16))
+        return;
     while (i < object->count && cm_str_cmp(object->keys[i], key) < 0)
         i++;
     if (i < object->count && cm_str_eq(object->keys[i], key)) {

@@ -28,7 +28,12 @@ struct form_value {
     struct form_value *items;
     struct cm_str *keys; /* of an object */
     size_t count;
+    size_t weight; /* of all that is inside, counted as often as it is referred to */
 };
+
+/* Heavier lists and objects become UNKNOWN: values share their parts, so that a few lines can make
+ * one that takes for ever to walk. */
+#define FORM_WEIGHT_MAX ((size_t)50000)
 
 #define FORM_UNKNOWN_VALUE ((struct form_value){.kind = FORM_UNKNOWN})
 #define FORM_ERROR_VALUE   ((struct form_value){.kind = FORM_ERROR})
@@ -54,11 +59,13 @@ static inline bool form_known(struct form_value v)
 /* With room for n. */
 struct form_value form_list(struct cm_arena *a, size_t n);
 struct form_value form_object(struct cm_arena *a, size_t n);
-/* Into a list or object that has room. Setting a known key replaces it. */
+/* Into a list or object that has room. Setting a known key replaces it. Nothing happens to one that
+ * has become UNKNOWN. */
 void form_push(struct form_value *list, struct form_value v);
 void form_set(struct form_value *object, struct cm_str key, struct form_value v);
 void form_set_c(struct form_value *object, const char *key, struct form_value v);
 const struct form_value *form_get(const struct form_value *object, struct cm_str key);
+size_t form_weight(struct form_value v); /* at least 1 */
 /* ERROR where there is none. */
 struct form_value form_index(struct cm_arena *a, struct form_value from, struct form_value key);
 struct form_value form_sorted_set(struct cm_arena *a, struct form_value list);

@@ -136,6 +136,11 @@ static void endless_expressions_end(void **state)
         "[for a in range(1000) : [for b in range(1000) : [for c in range(1000) : c]]]";
     (void)state;
     assert_int_equal(form_eval(&scope, cm_str(wide)).kind, FORM_UNKNOWN);
+    steps = FORM_STEPS_MAX;
+    const char *heavy =
+        "jsonencode([for a in [[for b in [[for c in [[for d in range(1000) : d]] : [c, c, "
+        "c, c, c, c, c, c]]] : [b, b, b, b, b, b, b, b]]] : [a, a, a, a, a, a, a, a]])";
+    assert_int_equal(form_eval(&scope, cm_str(heavy)).kind, FORM_UNKNOWN);
     steps = 20000;
     for (int i = 0; i < 5000; i++)
         cm_buf_char(&deep, '(');
