@@ -26,11 +26,17 @@ die() {
 # usage FILE: the comment at the top of a script is its --help.
 usage() { sed -n '2,/^[^#]/{s/^# \{0,1\}//;/^[^#]*$/p}' "$1" | sed '/^set -/,$d'; }
 
+# The folder of logs, which is there and ours from then on.
+need_work() {
+    mkdir -p "$work" 2>/dev/null || die "cannot write to $root: $(mkdir -p "$work" 2>&1 | tail -n 1)"
+    [ -w "$work" ] || die "$work belongs to somebody else, e.g. from a run as root: remove $root/build, or run as its owner"
+}
+
 # quiet NAME COMMAND...: output to a log of that name; false when the command fails.
 quiet() {
     local name=$1
     shift
-    mkdir -p "$work" 2>/dev/null || die "cannot write to $root: $(mkdir -p "$work" 2>&1 | tail -n 1)"
+    need_work
     "$@" >"$work/$name.log" 2>&1 </dev/null
 }
 

@@ -30,6 +30,7 @@ struct command {
     bool hidden;
     bool raw_args; /* all arguments go to run as they are: no flags are read */
     int (*run_main)(int argc, char **argv); /* a program of its own, instead of run */
+    void (*reference)(struct cm_buf *out);  /* its options in Markdown; NULL: they are in opts */
     enum cm_code (*run)(struct cli *cli, struct cm_err *err);
 };
 

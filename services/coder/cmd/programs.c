@@ -41,6 +41,7 @@ const struct command command_server = {
     .raw_args = true,
 #ifdef CODER_HAS_SERVER
     .run_main = server_main,
+    .reference = server_reference,
 #else
     .run_main = left_out,
 #endif

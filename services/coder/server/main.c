@@ -59,6 +59,12 @@ static enum cm_code serve(struct cm_arena *a, const struct settings *s, struct l
     return CM_OK;
 }
 
+void server_reference(struct cm_buf *out)
+{
+    cm_conf_markdown(out, settings_rows, settings_row_count);
+    cm_conf_markdown(out, coderd_option_rows, coderd_option_row_count);
+}
+
 int server_main(int argc, char **argv)
 {
     struct settings s = {0};
