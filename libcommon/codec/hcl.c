@@ -175,7 +175,7 @@ bool cm_hcl_take_label(struct cm_hcl *h, struct cm_str *ret)
         CM_AUTOBUF struct cm_buf none = CM_BUF_INIT(1);
         return skip_string(h, 0) &&
                cm_hcl_constant(h->arena, cm_str_n(start, (size_t)(h->p - start)), &none, ret,
-                            &is_string) &&
+                               &is_string) &&
                is_string;
     }
     return cm_hcl_take_name(h, ret);
@@ -413,7 +413,7 @@ static bool value_any(struct cm_hcl *h, struct cm_buf *json, unsigned depth)
 }
 
 bool cm_hcl_constant(struct cm_arena *a, struct cm_str expr, struct cm_buf *json,
-                  struct cm_str *ret_string, bool *ret_is_string)
+                     struct cm_str *ret_string, bool *ret_is_string)
 {
     struct cm_hcl h = {.p = expr.ptr, .end = expr.ptr + expr.len, .arena = a};
     *ret_is_string = expr.len > 0 && (*h.p == '"' || at(&h, "<<"));

@@ -29,4 +29,4 @@ CM_MUST_USE bool cm_hcl_skip_body(struct cm_hcl *h);
  * *ret_string (when it is not NULL and the value is a string, *ret_is_string is set), everything
  * else is appended to json. False for anything else. */
 CM_MUST_USE bool cm_hcl_constant(struct cm_arena *a, struct cm_str expr, struct cm_buf *json,
-                              struct cm_str *ret_string, bool *ret_is_string);
+                                 struct cm_str *ret_string, bool *ret_is_string);

@@ -1,8 +1,11 @@
 #include "loop/pool.h"
 
 #include <errno.h>
+#include <malloc.h>
 #include <pthread.h>
 #include <stdio.h>
+
+#define REST_SECONDS 1
 
 struct worker {
     struct cm_pool *pool;
@@ -17,6 +20,7 @@ struct cm_pool {
     struct cm_link queue;
     size_t queued;
     unsigned idle;
+    bool worked; /* since memory was given back */
     bool stopping;
     struct worker *workers;
     unsigned started;
@@ -34,17 +38,39 @@ void cm_pool_finish(struct cm_task *t)
         cm_loop_post(t->home, task_done, t);
 }
 
+/* With the lock held. The last one to become idle waits for a while only, and when there is still
+ * nothing to do, gives the memory of what was done back to the system: each thread's part of the
+ * heap keeps some by itself, which adds up to more than an idle server needs. */
+static void wait_for_task(struct cm_pool *p)
+{
+    if (!p->worked || p->idle < p->started) {
+        pthread_cond_wait(&p->wake, &p->lock);
+        return;
+    }
+    struct timespec until;
+    clock_gettime(CLOCK_MONOTONIC, &until);
+    until.tv_sec += REST_SECONDS;
+    if (pthread_cond_timedwait(&p->wake, &p->lock, &until) != ETIMEDOUT || p->idle < p->started)
+        return;
+    p->worked = false;
+    pthread_mutex_unlock(&p->lock);
+    malloc_trim(0);
+    pthread_mutex_lock(&p->lock);
+}
+
 static struct cm_task *next_task(struct cm_pool *p)
 {
     pthread_mutex_lock(&p->lock);
     while (cm_list_empty(&p->queue) && !p->stopping) {
         p->idle++;
-        pthread_cond_wait(&p->wake, &p->lock);
+        wait_for_task(p);
         p->idle--;
     }
     struct cm_link *l = cm_list_pop(&p->queue);
-    if (l)
+    if (l) {
         p->queued--;
+        p->worked = true;
+    }
     pthread_mutex_unlock(&p->lock);
     return l ? cm_container_of(l, struct cm_task, link) : NULL;
 }
@@ -70,7 +96,11 @@ enum cm_code cm_pool_new(const struct cm_pool_config *cfg, struct cm_pool **ret,
     CM_AUTO(cm_pool) p = cm_xcalloc(1, sizeof(*p));
     p->cfg = *cfg;
     pthread_mutex_init(&p->lock, NULL);
-    pthread_cond_init(&p->wake, NULL);
+    pthread_condattr_t attr;
+    pthread_condattr_init(&attr);
+    pthread_condattr_setclock(&attr, CLOCK_MONOTONIC);
+    pthread_cond_init(&p->wake, &attr);
+    pthread_condattr_destroy(&attr);
     cm_list_init(&p->queue);
     p->workers = cm_xcalloc(cfg->threads, sizeof(struct worker));
     for (unsigned i = 0; i < cfg->threads; i++) {
@@ -80,7 +110,9 @@ enum cm_code cm_pool_new(const struct cm_pool_config *cfg, struct cm_pool **ret,
             errno = e;
             return cm_err_errno(err, CM_IO, "start worker thread %s-%u", cfg->name, i);
         }
+        pthread_mutex_lock(&p->lock);
         p->started++;
+        pthread_mutex_unlock(&p->lock);
         char name[16];
         snprintf(name, sizeof(name), "%.10s-%u", cfg->name, i % 1000);
         pthread_setname_np(p->workers[i].thread, name);

@@ -26,6 +26,7 @@ struct cm_pool_config {
     void *arg;
 };
 
+/* When nothing was to be done for a second, memory goes back to the system. */
 enum cm_code cm_pool_new(const struct cm_pool_config *cfg, struct cm_pool **ret,
                          struct cm_err *err);
 /* Runs what is queued, then ends the threads. */

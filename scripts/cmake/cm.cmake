@@ -44,18 +44,19 @@ function(cm_pkg name module)
   pkg_check_modules(PKG_${name} REQUIRED ${module})
   add_library(pkg_${name} INTERFACE)
   target_include_directories(pkg_${name} SYSTEM INTERFACE ${PKG_${name}_INCLUDE_DIRS})
-  cm_link_either_(pkg_${name} ${PKG_${name}_LINK_LIBRARIES})
+  cm_link_either_(pkg_${name} ${name} ${PKG_${name}_LINK_LIBRARIES})
 endfunction()
 
-# Links the shared libraries, or, into programs of cm_static_program, slim copies of the archives of the same names.
-function(cm_link_either_ target)
+# Links the shared libraries, or slim copies of the archives of the same names: into programs of cm_static_program, and into
+# those whose property CM_ARCHIVES lists the name.
+function(cm_link_either_ target name)
   set(archives)
   foreach(lib ${ARGN})
     string(REGEX REPLACE "\\.so$" ".a" archive "${lib}")
     cm_slim_archive(archive "${archive}")
     list(APPEND archives ${archive})
   endforeach()
-  set(static "$<BOOL:$<TARGET_PROPERTY:CM_STATIC>>")
+  set(static "$<OR:$<BOOL:$<TARGET_PROPERTY:CM_STATIC>>,$<IN_LIST:${name},$<TARGET_PROPERTY:CM_ARCHIVES>>>")
   target_link_libraries(${target} INTERFACE "$<${static}:${archives}>" "$<$<NOT:${static}>:${ARGN}>")
 endfunction()
 
@@ -170,7 +171,13 @@ cm_pkg(zlib zlib)
 foreach(lib nng msgpackc http_parser argon2 wslay)
   find_library(LIB_${lib} ${lib} REQUIRED)
   add_library(pkg_${lib} INTERFACE)
-  cm_link_either_(pkg_${lib} ${LIB_${lib}})
+  cm_link_either_(pkg_${lib} ${lib} ${LIB_${lib}})
 endforeach()
 # The archive of nng wants a TLS library that is never used: see libcommon/net/rpc/nng_tls.c.
-target_link_libraries(pkg_nng INTERFACE "$<$<BOOL:$<TARGET_PROPERTY:CM_STATIC>>:cm_nng_tls>")
+target_link_libraries(pkg_nng INTERFACE
+  "$<$<OR:$<BOOL:$<TARGET_PROPERTY:CM_STATIC>>,$<IN_LIST:nng,$<TARGET_PROPERTY:CM_ARCHIVES>>>:cm_nng_tls>")
+# What the archive of libarchive wants where zip files are read.
+foreach(lib nettle lzma bz2 zstd)
+  find_library(LIB_${lib} ${lib} REQUIRED)
+  target_link_libraries(pkg_archive INTERFACE "$<$<IN_LIST:archive,$<TARGET_PROPERTY:CM_ARCHIVES>>:${LIB_${lib}}>")
+endforeach()

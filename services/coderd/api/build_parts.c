@@ -1,5 +1,5 @@
-/* A job's definitions come from the cache, or, once for each job and replica, from the database; what
- * changes is then laid over a copy of the arrays, which share their texts with the cache. */
+/* A job's definitions come from the cache, or, once for each job and replica, from the database;
+ * what changes is then laid over a copy of the arrays, which share their texts with the cache. */
 #include "api/build_parts.h"
 
 #include "api/parts_cache.h"
@@ -188,8 +188,7 @@ static struct definitions define_job(struct cm_arena *a, const struct rows *p,
                                      const struct cm_uuid *job_id)
 {
     struct definitions d;
-    const struct store_resource *rows =
-        RUN_OF(p->resources, p->n_resources, job_id, job_id, &d.n);
+    const struct store_resource *rows = RUN_OF(p->resources, p->n_resources, job_id, job_id, &d.n);
     struct api_workspace_resource *out = CM_NEW_ARRAY(a, struct api_workspace_resource, d.n);
     for (size_t i = 0; i < d.n; i++)
         define_resource(a, p, &rows[i], &out[i]);

@@ -1,7 +1,7 @@
 /* What ended jobs have made, kept in memory: resources with their agents, apps and scripts as the
- * template defined them. None of it changes once the job has ended, so an entry is never wrong; what
- * does change (states, health, log sources) is not in it, and nor is who may see it: both are asked
- * of the database each time. Bounded; the least recently used go first. Any thread. */
+ * template defined them. None of it changes once the job has ended, so an entry is never wrong;
+ * what does change (states, health, log sources) is not in it, and nor is who may see it: both are
+ * asked of the database each time. Bounded; the least recently used go first. Any thread. */
 #pragma once
 
 #include "api/builds.h"

@@ -39,7 +39,8 @@ static struct api_workspace_resource *make(struct cm_arena *a)
                                           .n_environment_variables = 1,
                                           .display_apps = shown,
                                           .n_display_apps = 1};
-    r[0] = (struct api_workspace_resource){.name = cm_arena_fmt(a, "box"), .agents = agent, .n_agents = 1};
+    r[0] = (struct api_workspace_resource){
+        .name = cm_arena_fmt(a, "box"), .agents = agent, .n_agents = 1};
     r[1] = (struct api_workspace_resource){.name = cm_arena_fmt(a, "home"), .daily_cost = 5};
     return r;
 }

@@ -1,4 +1,5 @@
-/* What ended jobs have made, kept in memory: found again, bounded, and never gone under a reader. */
+/* What ended jobs have made, kept in memory: found again, bounded, and never gone under a reader.
+ */
 #include <setjmp.h>
 #include <stdarg.h>
 #include <stddef.h>
