@@ -212,6 +212,40 @@ static enum cm_code refuse_unknown(const struct values *vs,
     return CM_OK;
 }
 
+/* Parameters that there are only for what was typed: the list, which is made for the defaults, does
+ * not have them, but the form that the server evaluates does. Their values go along as they are. */
+static enum cm_code take_conditional(struct resolver *r, struct api_workspace_build_parameter *out,
+                                     size_t *n_out, struct cm_err *err)
+{
+    struct cli *cli = r->cli;
+    struct api_dynamic_parameters_request q = {
+        .id = 1, .inputs = CM_NEW_ARRAY(cli->arena, struct cm_pair, r->flags.n)};
+    struct api_dynamic_parameters_response *form = NULL;
+    bool open = false;
+    for (size_t i = 0; i < r->flags.n; i++) {
+        open = open || !r->flags.v[i].used;
+        q.inputs[q.n_inputs++] = (struct cm_pair){r->flags.v[i].name, r->flags.v[i].value};
+    }
+    if (!open)
+        return CM_OK;
+    if (cm_sdk_send(cli->sdk, cli->arena, "POST", &api_dynamic_parameters_request_msg, &q,
+                    &api_dynamic_parameters_response_msg, (void **)&form, err,
+                    "/api/v2/templateversions/%s/dynamic-parameters/evaluate",
+                    cm_uuid_text(r->from->version).s) != CM_OK)
+        return cm_err_wrap(err, "evaluate the template's parameters");
+    for (size_t i = 0; i < r->flags.n; i++) {
+        struct value *v = &r->flags.v[i];
+        for (size_t k = 0; k < form->n_parameters && !v->used; k++) {
+            if (!cm_str_eq(form->parameters[k].name, v->name))
+                continue;
+            v->used = true;
+            out[(*n_out)++] =
+                (struct api_workspace_build_parameter){.name = v->name, .value = v->value};
+        }
+    }
+    return CM_OK;
+}
+
 enum cm_code resolve_params(struct cli *cli, const struct param_sources *from,
                             struct api_workspace_build_parameter **ret, size_t *ret_n,
                             struct cm_err *err)
@@ -239,12 +273,13 @@ enum cm_code resolve_params(struct cli *cli, const struct param_sources *from,
         find(&r.ephemeral, params[i].name);
         find(&r.defaults, params[i].name);
     }
+    *ret = CM_NEW_ARRAY(cli->arena, struct api_workspace_build_parameter, n + r.flags.n + 1);
+    *ret_n = 0;
     /* A file may hold values for several templates; what was typed must fit this one. */
-    if (refuse_unknown(&r.flags, params, n, err) != CM_OK ||
+    if (take_conditional(&r, *ret, ret_n, err) != CM_OK ||
+        refuse_unknown(&r.flags, params, n, err) != CM_OK ||
         refuse_unknown(&r.ephemeral, params, n, err) != CM_OK)
         return err->code;
-    *ret = CM_NEW_ARRAY(cli->arena, struct api_workspace_build_parameter, n + 1);
-    *ret_n = 0;
     for (size_t i = 0; i < n; i++) {
         struct cm_str value = CM_STR_NONE;
         bool has = false;

@@ -211,6 +211,13 @@ def parameters_that_depend_on_others_come_and_go(c, admin):
     assert seen(admin, b["id"]) == ["plain", "none"]
     assert [p["name"] for p in admin.get(f"/api/v2/workspacebuilds/{b['id']}/parameters")] == ["kind"]
     c.build(admin, ws, "delete")
+    c.coder("create", "typed", "--template", "conditional", "-y", "--parameter", "kind=gpu", "--parameter", "cards=4",
+            client=admin)
+    typed = admin.get("/api/v2/users/me/workspace/typed")
+    assert seen(admin, typed["latest_build"]["id"]) == ["gpu", "4"]
+    r = c.coder("create", "refused", "--template", "conditional", "-y", "--parameter", "kind=plain", "--parameter",
+                "cards=4", client=admin, check=False)
+    assert r.returncode == 1 and "not present in the template" in r.stderr, r
 
 
 def tags_of_the_template_choose_the_provisioner(c, admin):
