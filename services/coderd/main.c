@@ -1,5 +1,4 @@
 /* coderd: the API server. Parse options, build the app, run, stop. */
-#include <malloc.h>
 #include <signal.h>
 #include <stdio.h>
 #include <string.h>
@@ -29,8 +28,6 @@ static enum cm_log_level level_of(const char *text)
 int main(int argc, char **argv)
 {
     cm_loop_global_init();
-    /* Large bodies go back to the system when they are done with, however many came at once. */
-    mallopt(M_MMAP_THRESHOLD, 1024 * 1024);
     signal(SIGPIPE, SIG_IGN);
     /* For tests, which walk them. */
     if (argc == 2 && strcmp(argv[1], "--print-routes") == 0)
