@@ -2,21 +2,17 @@
  * what changes is then laid over a copy of the arrays, which share their texts with the cache. */
 #include "api/build_parts.h"
 
+#include "api/job_show.h"
 #include "api/parts_cache.h"
 #include "app.h"
 #include "store/agents.h"
 #include "store/builds.h"
 #include "store/jobs.h"
 
-struct definitions {
-    const struct api_workspace_resource *resources;
-    size_t n;
-};
-
 struct build_parts {
     struct cm_arena *a;
     const struct cm_uuid *jobs;
-    struct definitions *of; /* by position in jobs */
+    struct job_parts *of; /* by position in jobs */
     size_t n;
     /* Of all agents and scripts in them. */
     struct cm_uuid *agent_ids, *script_ids;
@@ -64,8 +60,8 @@ struct rows {
     struct store_agent *agents;
     struct store_app *apps;
     struct store_script *scripts;
-    struct cm_uuid *ended;
-    size_t n_resources, n_metadata, n_agents, n_apps, n_scripts, n_ended;
+    struct store_job *jobs;
+    size_t n_resources, n_metadata, n_agents, n_apps, n_scripts, n_jobs;
 };
 
 static enum cm_code load_rows(struct api_req *r, const struct cm_uuid *jobs, size_t n,
@@ -73,7 +69,7 @@ static enum cm_code load_rows(struct api_req *r, const struct cm_uuid *jobs, siz
 {
     struct cm_db_batch *b = cm_db_batch_new(r->arena);
     /* First, so that a job that has ended by then has all its parts in what follows. */
-    store_jobs_ended_batch(b, jobs, n, &p->ended, &p->n_ended);
+    store_jobs_by_ids_batch(b, jobs, n, &p->jobs, &p->n_jobs);
     store_resources_by_jobs_batch(b, jobs, n, &p->resources, &p->n_resources);
     store_resource_metadata_by_jobs_batch(b, jobs, n, &p->metadata, &p->n_metadata);
     store_agents_by_jobs_batch(b, jobs, n, &p->agents, &p->n_agents);
@@ -184,10 +180,10 @@ static void define_resource(struct cm_arena *a, const struct rows *p,
             meta[i].key, meta[i].sensitive ? CM_STR("") : meta[i].value, meta[i].sensitive};
 }
 
-static struct definitions define_job(struct cm_arena *a, const struct rows *p,
-                                     const struct cm_uuid *job_id)
+static struct job_parts define_job(struct cm_arena *a, const struct rows *p,
+                                   const struct cm_uuid *job_id, const struct store_job *job)
 {
-    struct definitions d;
+    struct job_parts d = {.job = job ? job_show(a, job) : NULL};
     const struct store_resource *rows = RUN_OF(p->resources, p->n_resources, job_id, job_id, &d.n);
     struct api_workspace_resource *out = CM_NEW_ARRAY(a, struct api_workspace_resource, d.n);
     for (size_t i = 0; i < d.n; i++)
@@ -196,13 +192,13 @@ static struct definitions define_job(struct cm_arena *a, const struct rows *p,
     return d;
 }
 
-static bool among(const struct cm_uuid *ids, size_t n, struct cm_uuid id)
+static const struct store_job *find_job(const struct rows *p, struct cm_uuid id)
 {
-    for (size_t i = 0; i < n; i++) {
-        if (cm_uuid_eq(ids[i], id))
-            return true;
+    for (size_t i = 0; i < p->n_jobs; i++) {
+        if (cm_uuid_eq(p->jobs[i].id, id))
+            return &p->jobs[i];
     }
-    return false;
+    return NULL;
 }
 
 static enum cm_code load_definitions(struct api_req *r, struct build_parts *p, struct cm_err *err)
@@ -210,7 +206,7 @@ static enum cm_code load_definitions(struct api_req *r, struct build_parts *p, s
     struct cm_uuid *missing = CM_NEW_ARRAY(p->a, struct cm_uuid, p->n);
     size_t *where = CM_NEW_ARRAY(p->a, size_t, p->n), n_missing = 0;
     for (size_t i = 0; i < p->n; i++) {
-        if (parts_cache_get(r->app->parts, p->jobs[i], p->a, &p->of[i].resources, &p->of[i].n))
+        if (parts_cache_get(r->app->parts, p->jobs[i], p->a, &p->of[i]))
             continue;
         missing[n_missing] = p->jobs[i];
         where[n_missing++] = i;
@@ -219,9 +215,10 @@ static enum cm_code load_definitions(struct api_req *r, struct build_parts *p, s
     if (n_missing && load_rows(r, missing, n_missing, &rows, err) != CM_OK)
         return err->code;
     for (size_t i = 0; i < n_missing; i++) {
-        struct definitions d = define_job(p->a, &rows, &missing[i]);
-        if (among(rows.ended, rows.n_ended, missing[i]))
-            parts_cache_put(r->app->parts, missing[i], d.resources, d.n);
+        const struct store_job *job = find_job(&rows, missing[i]);
+        struct job_parts d = define_job(p->a, &rows, &missing[i], job);
+        if (job && !cm_time_is_zero(job->completed_at))
+            parts_cache_put(r->app->parts, missing[i], &d);
         p->of[where[i]] = d;
     }
     return CM_OK;
@@ -262,7 +259,7 @@ enum cm_code build_parts_load(struct api_req *r, const struct cm_uuid *jobs, siz
     p->a = r->arena;
     p->jobs = jobs;
     p->n = n;
-    p->of = CM_NEW_ARRAY(p->a, struct definitions, n);
+    p->of = CM_NEW_ARRAY(p->a, struct job_parts, n);
     if (load_definitions(r, p, err) != CM_OK)
         return err->code;
     collect_ids(p);
@@ -392,10 +389,15 @@ static bool show_agent(const struct build_parts *p, const struct api_workspace_a
     return true;
 }
 
+const struct api_provisioner_job *build_parts_job(const struct build_parts *p, size_t i)
+{
+    return p->of[i].job;
+}
+
 struct api_workspace_resource *build_parts_show(const struct build_parts *p, size_t i,
                                                 size_t *ret_n)
 {
-    const struct definitions *d = &p->of[i];
+    const struct job_parts *d = &p->of[i];
     struct api_workspace_resource *out = COPY_OF(p->a, d->resources, d->n);
     for (size_t k = 0; k < d->n; k++) {
         struct api_workspace_resource *o = &out[k];

@@ -1,5 +1,5 @@
-/* What jobs have made: resources, agents, apps and scripts as clients see them, for many jobs in at
- * most two round trips.
+/* Jobs and what they have made: resources, agents, apps and scripts as clients see them, for many
+ * jobs in at most two round trips.
  *
  *   build_parts_load(r, jobs, n, &parts, err);    definitions, from memory where they are
  *   build_parts_states(parts, batch);             what changes, in a batch of the caller's
@@ -17,6 +17,8 @@ struct cm_db_batch;
 CM_MUST_USE enum cm_code build_parts_load(struct api_req *r, const struct cm_uuid *jobs, size_t n,
                                           struct build_parts **ret, struct cm_err *err);
 void build_parts_states(struct build_parts *p, struct cm_db_batch *b);
+/* NULL: there is no such job. */
+const struct api_provisioner_job *build_parts_job(const struct build_parts *p, size_t i);
 /* After the batch has run. Values of sensitive metadata are blank. */
 struct api_workspace_resource *build_parts_show(const struct build_parts *p, size_t i,
                                                 size_t *ret_n);

@@ -42,7 +42,7 @@ enum cm_code agent_show(struct api_req *r, struct cm_uuid agent_id,
 }
 
 /* Without resources. */
-static void show_build(struct cm_arena *a, const struct store_build *s, const struct store_job *job,
+static void show_build(const struct store_build *s, const struct api_provisioner_job *job,
                        struct api_workspace_build *o)
 {
     *o = (struct api_workspace_build){
@@ -60,7 +60,7 @@ static void show_build(struct cm_arena *a, const struct store_build *s, const st
         .transition = s->transition,
         .initiator_id = s->initiator_id,
         .initiator_name = s->initiator_name,
-        .job = job ? job_show(a, job) : NULL,
+        .job = (void *)(uintptr_t)job,
         .reason = s->reason,
         .deadline = s->deadline,
         .max_deadline = s->max_deadline,
@@ -71,15 +71,6 @@ static void show_build(struct cm_arena *a, const struct store_build *s, const st
     };
 }
 
-static const struct store_job *find_job(const struct store_job *jobs, size_t n, struct cm_uuid id)
-{
-    for (size_t i = 0; i < n; i++) {
-        if (cm_uuid_eq(jobs[i].id, id))
-            return &jobs[i];
-    }
-    return NULL;
-}
-
 enum cm_code builds_show(struct api_req *r, const struct store_build *rows, size_t n,
                          struct api_workspace_build **ret, struct cm_err *err)
 {
@@ -87,19 +78,15 @@ enum cm_code builds_show(struct api_req *r, const struct store_build *rows, size
     for (size_t i = 0; i < n; i++)
         jobs[i] = rows[i].job_id;
     struct build_parts *p = NULL;
-    struct store_job *job_rows = NULL;
-    size_t n_jobs = 0;
     if (build_parts_load(r, jobs, n, &p, err) != CM_OK)
         return err->code;
     struct cm_db_batch *b = cm_db_batch_new(r->arena);
-    if (n)
-        store_jobs_by_ids_batch(b, jobs, n, &job_rows, &n_jobs);
     build_parts_states(p, b);
     if (cm_db_batch_run(b, r->db, err) != CM_OK)
         return err->code;
     struct api_workspace_build *out = CM_NEW_ARRAY(r->arena, struct api_workspace_build, n);
     for (size_t i = 0; i < n; i++) {
-        show_build(r->arena, &rows[i], find_job(job_rows, n_jobs, jobs[i]), &out[i]);
+        show_build(&rows[i], build_parts_job(p, i), &out[i]);
         out[i].resources = build_parts_show(p, i, &out[i].n_resources);
     }
     *ret = out;
@@ -169,7 +156,7 @@ static void show_workspace(struct api_req *r, const struct store_workspace *s,
 
 /* What store_builds_brief leaves to the workspace and the job. */
 static void complete_build(struct store_build *b, const struct store_workspace *w,
-                           const struct store_job *job)
+                           const struct api_provisioner_job *job)
 {
     b->status = w->status;
     b->job_status = job->status;
@@ -192,28 +179,25 @@ enum cm_code workspaces_show(struct api_req *r, const struct store_workspace *ro
     }
     struct build_parts *p = NULL;
     struct store_build *build_rows = NULL;
-    struct store_job *job_rows = NULL;
-    size_t n_builds = 0, n_jobs = 0;
+    size_t n_builds = 0;
     if (build_parts_load(r, jobs, n, &p, err) != CM_OK)
         return err->code;
     struct cm_db_batch *b = cm_db_batch_new(r->arena);
-    if (n) {
+    if (n)
         store_builds_brief_batch(b, ids, n, &build_rows, &n_builds);
-        store_jobs_by_ids_batch(b, jobs, n, &job_rows, &n_jobs);
-    }
     build_parts_states(p, b);
     if (cm_db_batch_run(b, r->db, err) != CM_OK)
         return err->code;
     struct api_workspace *out = CM_NEW_ARRAY(r->arena, struct api_workspace, n);
     for (size_t i = 0; i < n; i++) {
         struct api_workspace_build *build = NULL;
-        const struct store_job *job = find_job(job_rows, n_jobs, jobs[i]);
+        const struct api_provisioner_job *job = build_parts_job(p, i);
         for (size_t k = 0; k < n_builds && job && !build; k++) {
             if (!cm_uuid_eq(build_rows[k].id, ids[i]))
                 continue;
             complete_build(&build_rows[k], &rows[i], job);
             build = CM_NEW(r->arena, struct api_workspace_build);
-            show_build(r->arena, &build_rows[k], job, build);
+            show_build(&build_rows[k], job, build);
             build->resources = build_parts_show(p, i, &build->n_resources);
         }
         show_workspace(r, &rows[i], build, &out[i]);

@@ -10,8 +10,8 @@ struct entry {
     struct parts_cache *cache;
     struct cm_uuid job_id;
     struct cm_arena *arena; /* owns all below */
-    const struct api_workspace_resource *resources;
-    size_t n, bytes;
+    struct job_parts parts;
+    size_t bytes;
     unsigned users; /* arenas that hold it, and the cache itself; the last one frees it */
     struct cm_link link;
 };
@@ -77,7 +77,7 @@ static void let_go(void *arg)
 }
 
 bool parts_cache_get(struct parts_cache *c, struct cm_uuid job_id, struct cm_arena *holder,
-                     const struct api_workspace_resource **ret, size_t *ret_n)
+                     struct job_parts *ret)
 {
     pthread_mutex_lock(&c->lock);
     struct entry *e = cm_map_get(c->by_job, key_of(&job_id));
@@ -90,21 +90,22 @@ bool parts_cache_get(struct parts_cache *c, struct cm_uuid job_id, struct cm_are
     if (!e)
         return false;
     cm_arena_defer(holder, let_go, e);
-    *ret = e->resources;
-    *ret_n = e->n;
+    *ret = e->parts;
     return true;
 }
 
-void parts_cache_put(struct parts_cache *c, struct cm_uuid job_id,
-                     const struct api_workspace_resource *resources, size_t n)
+void parts_cache_put(struct parts_cache *c, struct cm_uuid job_id, const struct job_parts *parts)
 {
     struct entry *e = cm_xcalloc(1, sizeof(*e));
     e->cache = c;
     e->job_id = job_id;
     e->users = 1;
     e->arena = cm_arena_new();
-    e->resources = cm_message_copy(&api_workspace_resource_msg, resources, n, e->arena);
-    e->n = n;
+    e->parts = (struct job_parts){
+        .job = cm_message_copy(&api_provisioner_job_msg, parts->job, 1, e->arena),
+        .resources =
+            cm_message_copy(&api_workspace_resource_msg, parts->resources, parts->n, e->arena),
+        .n = parts->n};
     e->bytes = sizeof(*e) + cm_arena_size(e->arena);
     pthread_mutex_lock(&c->lock);
     struct entry *before = cm_map_get(c->by_job, key_of(&job_id));

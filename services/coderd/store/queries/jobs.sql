@@ -21,10 +21,6 @@ LEFT JOIN LATERAL (
 ) q ON j.status = 'pending'
 WHERE j.id = ANY ($ids);
 
--- Those among ids that have ended: what they made does not change any more.
--- query store_jobs_ended(ids uuid[]) -> many uuid
-SELECT id FROM provisioner_jobs WHERE id = ANY ($ids) AND completed_at IS NOT NULL;
-
 -- row store_job_listed: id uuid, organization_id uuid, initiator_id uuid, type enum api_provisioner_job_type,
 --     file_id uuid, tags jsonmap, input json, created_at time, started_at time?, canceled_at time?,
 --     completed_at time?, error text, error_code text, status enum api_provisioner_job_status, worker_id uuid?,
