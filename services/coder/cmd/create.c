@@ -224,6 +224,7 @@ static enum cm_code preview(struct cli *cli, struct cm_uuid version, const char 
     char *path = cm_arena_printf(cli->arena, "%s/%s", base, cm_uuid_text(job->id).s);
     struct ui_job follow = {.out = stdout,
                             .logs_path = cm_arena_printf(cli->arena, "%s/logs", path),
+                            .cancel_path = cm_arena_printf(cli->arena, "%s/cancel", path),
                             .fetch = fetch_dry_run,
                             .ctx = path,
                             .quiet = true};

@@ -97,7 +97,7 @@ static enum cm_code ensure_started(struct cli *cli, const struct remote_name *na
                     job == API_PROVISIONER_JOB_STATUS_CANCELED ||
                     job == API_PROVISIONER_JOB_STATUS_UNKNOWN;
         if (!over) {
-            if (ui_follow_build(cli, b->id, stderr, err) != CM_OK && err->code != CM_PRECONDITION)
+            if (ui_watch_build(cli, b->id, stderr, err) != CM_OK && err->code != CM_PRECONDITION)
                 return err->code;
             if (get_workspace(cli, name, ws, err) != CM_OK)
                 return err->code;

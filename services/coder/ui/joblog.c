@@ -2,9 +2,12 @@
 #include "api/builds.h"
 #include "api/templates.h"
 
-#include <unistd.h>
+#include <signal.h>
 
 #define TRIES_MAX 20
+#define TRY_AGAIN (200 * CM_MSEC)
+
+enum asked { ASKED_NOTHING, ASKED_TO_CANCEL, ASKED_THE_SERVER };
 
 struct follow {
     struct cli *cli;
@@ -13,6 +16,10 @@ struct follow {
     cm_usec stage_since; /* wall clock; 0: no stage under way */
     int64_t last_id;
     struct cm_buf kept; /* what a quiet job printed, for the case that it fails */
+    struct cm_sigwatch ctrl_c;
+    enum asked asked;
+    bool stream_over;
+    struct cm_err stream_err;
 };
 
 /* Logs may come in one go, long after they were written: their own times count, not ours. */
@@ -83,32 +90,90 @@ static bool is_over(enum api_provisioner_job_status s)
     return true;
 }
 
+static void on_stream_end(void *ctx, const struct cm_err *err)
+{
+    struct follow *f = ctx;
+
+    f->stream_over = true;
+    f->stream_err = err ? *err : (struct cm_err){.code = CM_OK};
+}
+
+/* The first Ctrl-C. From then on it does what it does to any program. */
+static void on_ctrl_c(void *ctx, int signo)
+{
+    struct follow *f = ctx;
+
+    (void)signo;
+    cm_sigwatch_stop(&f->ctrl_c);
+    f->asked = ASKED_TO_CANCEL;
+}
+
+/* Not in the callback: it waits for the server's answer, and logs go on meanwhile. */
+static enum cm_code cancel_job(struct follow *f, struct cm_err *err)
+{
+    f->asked = ASKED_THE_SERVER;
+    if (cm_sdk_send(f->cli->sdk, f->cli->arena, "PATCH", NULL, NULL, NULL, NULL, err, "%s",
+                    f->job->cancel_path) == CM_OK) {
+        fflush(f->job->out);
+        fprintf(stderr, "\nCanceling gracefully; Ctrl-C once more leaves at once.\n");
+        return CM_OK;
+    }
+    if (f->stream_over) /* it may just have ended by itself, which the job says */
+        return CM_OK;
+    f->cli->hint = "The job goes on without you.";
+    return cm_err_wrap(err, "cancel");
+}
+
+/* Lets the loop run until the stream has ended, or for a while. */
+static enum cm_code turn(struct follow *f, cm_usec until, struct cm_err *err)
+{
+    while (!f->stream_over && (!until || cm_monotonic_now() < until)) {
+        cm_loop_turn(cm_sdk_loop(f->cli->sdk),
+                     until ? CM_MAX(until - cm_monotonic_now(), 1) : CM_SECOND);
+        if (f->asked == ASKED_TO_CANCEL && cancel_job(f, err) != CM_OK)
+            return err->code;
+    }
+    return CM_OK;
+}
+
 /* The stream may break while the job goes on (a replica restarts): it is taken up again behind the
  * last line seen. */
 static enum cm_code follow_logs(struct follow *f, const struct api_provisioner_job **ret,
                                 struct cm_err *err)
 {
-    enum cm_code code = CM_OK;
+    struct cli *cli = f->cli;
 
     for (int tries = 0; tries < TRIES_MAX; tries++) {
         int64_t before = f->last_id;
-        code = cm_sdk_follow(f->cli->sdk, on_log, f, err, "%s?follow&after=%lld", f->job->logs_path,
-                             (long long)f->last_id);
-        if (code == CM_NOT_FOUND || code == CM_UNAUTHENTICATED || code == CM_DENIED)
+        f->stream_over = false;
+        struct cm_sdk_follower *stream =
+            cm_sdk_follow_start(cli->sdk, on_log, on_stream_end, f,
+                                cm_arena_printf(cli->arena, "%s?follow&after=%lld",
+                                                f->job->logs_path, (long long)f->last_id));
+        if (turn(f, 0, err) != CM_OK) {
+            cm_sdk_follow_stop(f->stream_over ? NULL : stream);
+            return err->code;
+        }
+        enum cm_code code = f->stream_err.code;
+        if (code == CM_NOT_FOUND || code == CM_UNAUTHENTICATED || code == CM_DENIED) {
+            *err = f->stream_err;
             return cm_err_wrap(err, "follow logs");
-        enum cm_code fetched = f->job->fetch(f->cli, f->job->ctx, ret, err);
+        }
+        enum cm_code fetched = f->job->fetch(cli, f->job->ctx, ret, err);
         if (fetched == CM_OK && is_over((*ret)->status))
             return CM_OK;
         if (fetched != CM_OK && fetched != CM_UNAVAILABLE && fetched != CM_IO)
             return fetched;
         if (f->last_id > before)
             tries = 0;
-        cm_loop_turn(cm_sdk_loop(f->cli->sdk), 0);
-        usleep(200000); /* before trying again; the loop has nothing to wait for */
+        f->stream_over = false;
+        if (turn(f, cm_monotonic_now() + TRY_AGAIN, err) != CM_OK)
+            return err->code;
     }
-    return code != CM_OK
-               ? code
-               : cm_err_set(err, CM_UNAVAILABLE, "the job's logs ended before the job did");
+    if (f->stream_err.code == CM_OK)
+        return cm_err_set(err, CM_UNAVAILABLE, "the job's logs ended before the job did");
+    *err = f->stream_err;
+    return err->code;
 }
 
 enum cm_code ui_follow_job(struct cli *cli, const struct ui_job *job,
@@ -119,7 +184,10 @@ enum cm_code ui_follow_job(struct cli *cli, const struct ui_job *job,
 
     cm_buf_init(&f.kept, (size_t)4 << 20);
     begin_stage(&f, CM_STR("Queued"), cm_time_now().us);
+    if (job->cancel_path)
+        cm_sigwatch_start(&f.ctrl_c, cm_sdk_loop(cli->sdk), SIGINT, on_ctrl_c, &f);
     enum cm_code code = follow_logs(&f, &now, err);
+    cm_sigwatch_stop(&f.ctrl_c);
     bool ok = code == CM_OK && now->status == API_PROVISIONER_JOB_STATUS_SUCCEEDED;
     end_stage(&f, ok, cm_time_now().us);
     if (!ok && f.kept.len)
@@ -155,16 +223,29 @@ static enum cm_code fetch_build(struct cli *cli, void *ctx, const struct api_pro
     return CM_OK;
 }
 
-enum cm_code ui_follow_build(struct cli *cli, struct cm_uuid build, FILE *out, struct cm_err *err)
+static enum cm_code watch_build(struct cli *cli, struct cm_uuid build, bool ours, FILE *out,
+                                struct cm_err *err)
 {
+    const char *path =
+        cm_arena_printf(cli->arena, "/api/v2/workspacebuilds/%s", cm_uuid_text(build).s);
     struct ui_job job = {
         .out = out,
-        .logs_path =
-            cm_arena_printf(cli->arena, "/api/v2/workspacebuilds/%s/logs", cm_uuid_text(build).s),
+        .logs_path = cm_arena_printf(cli->arena, "%s/logs", path),
+        .cancel_path = ours ? cm_arena_printf(cli->arena, "%s/cancel", path) : NULL,
         .fetch = fetch_build,
         .ctx = &build,
     };
     return ui_follow_job(cli, &job, NULL, err);
+}
+
+enum cm_code ui_follow_build(struct cli *cli, struct cm_uuid build, FILE *out, struct cm_err *err)
+{
+    return watch_build(cli, build, true, out, err);
+}
+
+enum cm_code ui_watch_build(struct cli *cli, struct cm_uuid build, FILE *out, struct cm_err *err)
+{
+    return watch_build(cli, build, false, out, err);
 }
 
 static enum cm_code fetch_version(struct cli *cli, void *ctx,
@@ -185,10 +266,12 @@ static enum cm_code fetch_version(struct cli *cli, void *ctx,
 enum cm_code ui_follow_version(struct cli *cli, struct cm_uuid version, FILE *out,
                                enum api_job_error_code *ret_code, struct cm_err *err)
 {
+    const char *path =
+        cm_arena_printf(cli->arena, "/api/v2/templateversions/%s", cm_uuid_text(version).s);
     struct ui_job job = {
         .out = out,
-        .logs_path = cm_arena_printf(cli->arena, "/api/v2/templateversions/%s/logs",
-                                     cm_uuid_text(version).s),
+        .logs_path = cm_arena_printf(cli->arena, "%s/logs", path),
+        .cancel_path = cm_arena_printf(cli->arena, "%s/cancel", path),
         .fetch = fetch_version,
         .ctx = &version,
     };
