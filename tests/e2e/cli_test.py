@@ -141,7 +141,7 @@ def stopping_starting_and_deleting(c, admin):
     assert "already running" in c.coder("start", "dev", "-y", client=admin).stdout
     assert "has been restarted" in c.coder("restart", "dev", "-y", client=admin).stdout
     assert "up-to-date" in c.coder("update", "dev", client=admin).stdout
-    c.coder("create", "gone", "-t", "local", "--use-parameter-defaults", "-y", client=admin)
+    c.coder("create", "gone", "-t", "local", "-y", client=admin)  # nobody to ask: the defaults do
     assert "has been deleted" in c.coder("delete", "gone", "-y", client=admin).stdout
     refused(c, "show", "gone", says=["\"gone\"", "coder list"], client=admin)
 

@@ -184,6 +184,12 @@ static enum cm_code resolve_one(struct resolver *r, const struct api_template_ve
         return CM_OK;
     }
     enum cm_code code = ask(r->cli, p, last ? last->value : fallback, ret, err);
+    if (code == CM_END && r->cli->yes && (def || !p->required)) {
+        /* A script that says -y wants no questions, and there is nobody to answer this one. */
+        *ret = last ? last->value : fallback;
+        fprintf(stderr, "%.*s\n", CM_STR_ARG(*ret));
+        return CM_OK;
+    }
     if (code == CM_END)
         r->cli->hint = cm_arena_printf(
             r->cli->arena, "Give the value by --parameter %.*s=<value>%s.", CM_STR_ARG(p->name),
