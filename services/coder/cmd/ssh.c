@@ -141,6 +141,7 @@ static enum cm_code run_client(struct cli *cli, struct remote_link *link,
                                              remote_link_open(link, CM_KIND_SSH, ""), NULL, NULL);
     (void)splice; /* frees itself when either side ends */
     CM_AUTO(report) report = report_new(cli, link, spec);
+    (void)report; /* it ends with this function */
     /* Before there are threads: the one that would not block it takes the signal and drops it. */
     sigemptyset(&winch);
     sigaddset(&winch, SIGWINCH);

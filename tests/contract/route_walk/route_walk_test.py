@@ -1,5 +1,10 @@
 #!/usr/bin/python3
-"""Walks all rows of coderd's route table, as the program prints it.
+"""Walks all operations of the inventory of the API (tests/data/http-api.txt), and what coderd has beyond it.
+
+The program prints its own table; what it says of itself is held against the inventory and against the lists below, so
+that neither a route nor the rule of one can come or go unnoticed.
+
+  an operation that there is not yet     -> an error, whoever asks
 
   no session                             -> 401
   no session of this deployment          -> 401
@@ -10,23 +15,73 @@ and proves of itself that it would notice: each of the last is asked again of a 
 off for the request (see switchable_authorize.c), which must then not be refused. And a handler that forgets to ask is
 caught: its answer is 500, not what was asked for.
 
-A new route is walked without further ado; it needs a line in SAMPLES if it has a body, and one in PARAMS for each new
-{name} in its path."""
+A new route is walked without further ado; it needs a line in World.sample if it has a body, one in World.params for each
+new {name} in its path, and one in OURS or WITHOUT_A_RULE if it is so."""
 import hashlib
 import http.client
 import io
 import json
+import os
 import re
 import subprocess
 import tarfile
 import uuid
 
-from cluster import PASSWORD, Cluster
+from cluster import PASSWORD, ROOT, Cluster
 
 TAR = io.BytesIO()
 tarfile.open(fileobj=TAR, mode="w").close()
 NOBODY = "00000000-0000-4000-8000-000000000000"
 
+# Routes that the inventory does not have.
+OURS = {
+    "GET /api/": "says where the API is",
+    "GET /api/v2": "the same as with a slash",
+    "GET /rpc": "messages of daemons, each with its own ticket",
+    "GET /api/v2/workspaceagents/me/tunnel": "the tunnel of an agent",
+    "POST /api/v2/workspaceagents/{workspaceagent}/session-ticket": "the ticket of a client session",
+    "GET /api/v2/workspaceagents/{workspaceagent}/session": "a client session",
+}
+# Routes that no rule of a role guards: open to all, or bound to whose token comes with the request.
+WITHOUT_A_RULE = {f"{method} /{path}" for method, path in (line.split(" /") for line in """
+GET /rpc
+GET /api/
+GET /api/v2
+GET /api/v2/
+GET /api/v2/appearance
+GET /api/v2/applications/host
+GET /api/v2/auth/scopes
+POST /api/v2/authcheck
+GET /api/v2/buildinfo
+POST /api/v2/csp/reports
+GET /api/v2/deployment/ssh
+GET /api/v2/entitlements
+GET /api/v2/experiments
+GET /api/v2/experiments/available
+GET /api/v2/external-auth
+GET /api/v2/init-script/{os}/{arch}
+GET /api/v2/regions
+GET /api/v2/tailnet
+GET /api/v2/updatecheck
+GET /api/v2/users/authmethods
+GET /api/v2/users/first
+POST /api/v2/users/first
+POST /api/v2/users/login
+POST /api/v2/users/logout
+POST /api/v2/users/validate-password
+POST /api/v2/workspaceagents/aws-instance-identity
+POST /api/v2/workspaceagents/azure-instance-identity
+GET /api/v2/workspaceagents/connection
+POST /api/v2/workspaceagents/google-instance-identity
+PATCH /api/v2/workspaceagents/me/app-status
+GET /api/v2/workspaceagents/me/external-auth
+GET /api/v2/workspaceagents/me/gitauth
+GET /api/v2/workspaceagents/me/gitsshkey
+POST /api/v2/workspaceagents/me/log-source
+PATCH /api/v2/workspaceagents/me/logs
+GET /api/v2/workspaceagents/me/rpc
+GET /api/v2/workspaceagents/me/tunnel
+""".strip().splitlines())}
 # Why somebody without any rights is not refused: rules that all users pass. Those are walked with a key whose scope
 # allows nothing that the API has a route for.
 FOR_EVERY_USER = {
@@ -54,6 +109,30 @@ def routes(binary):
     rows = [line.split(" ") for line in text.splitlines()]
     assert len(rows) > 150 and all(len(r) == 6 for r in rows), rows[:3]
     return [dict(zip(("method", "path", "auth", "rule", "kind", "body"), r)) for r in rows]
+
+
+def inventory():
+    with open(os.path.join(ROOT, "tests/data/http-api.txt"), encoding="utf-8") as f:
+        found = re.findall(r"^(GET|POST|PUT|PATCH|DELETE|HEAD) +(/\S+) \|", f.read(), re.M)
+    assert len(found) == 322, len(found)
+    return found
+
+
+def shape(method, path):
+    """The same for both, whatever they call what stands in the path."""
+    return f"{method} " + re.sub(r"\{\w+\}", "{}", path)
+
+
+def surprises(rows):
+    """Routes and rules that neither the inventory nor the lists above account for."""
+    names = {f"{r['method']} {r['path']}": r for r in rows}
+    known = {shape(*x) for x in inventory()}
+    found = [f"{n} is not in the inventory" for n, r in names.items()
+             if n not in OURS and shape(r["method"], r["path"]) not in known]
+    found += [f"{n} has no rule" for n, r in names.items() if ":" not in r["rule"] and n not in WITHOUT_A_RULE]
+    found += [f"{n} is no route, or has a rule: take it off the list" for n in WITHOUT_A_RULE
+              if n not in names or ":" in names[n]["rule"]]
+    return found + [f"{n} is no route: take it off the list" for n in OURS if n not in names]
 
 
 class World:
@@ -247,6 +326,18 @@ class Walk:
         listed = f"{row['method']} {row['path']}" in LISTS and status == 200
         return listed and not any(m in body for m in self.w.markers)
 
+    def not_yet(self, rows):
+        """What the inventory has beyond the table answers nobody, not even the owner."""
+        mine = {shape(r["method"], r["path"]) for r in rows}
+        missing = [x for x in inventory() if shape(*x) not in mine]
+        for method, path in missing:
+            row = {"method": method, "path": path, "rule": "none", "body": "-", "kind": "call"}
+            known = self.w.params(row)
+            row["path"] = re.sub(r"\{(\w+)\}", lambda m, k=known: m[0] if m[1] in k else NOBODY, path)
+            for token in (None, self.w.admin.token):
+                self.want((got := self.ask(row, token))[0] >= 400, row, "there is no such route", got)
+        return len(missing)
+
     def sessions(self, rows):
         for row in rows:
             if row["auth"] not in ("session", "agent"):
@@ -307,9 +398,15 @@ def main():
         c.wait_ready()
         world = World(c)
         rows = routes(c.path("coderd"))
+        assert not surprises(rows), "\n".join(surprises(rows))
+        for i, row in enumerate(rows):
+            if ":" in row["rule"]:
+                blank = rows[:i] + [{**row, "rule": "public"}] + rows[i + 1:]
+                assert surprises(blank) == [f"{row['method']} {row['path']} has no rule"], row
         # What takes away comes last; a new password takes all keys away.
         rows.sort(key=lambda r: (r["path"] == "/api/v2/users/{user}/password", r["method"] == "DELETE"))
         walk = Walk(c, world)
+        missing = walk.not_yet(rows)
         walk.sessions(rows)
         walk.bodies(rows)
         walk.forgetful(rows)
@@ -319,7 +416,7 @@ def main():
         used = {f"{r['method']} {r['path']}" for r in rows}
         for table in (FOR_EVERY_USER, LISTS, OTHER_REFUSAL, REFUSED_ANYWAY):
             assert set(table) <= used, set(table) - used
-        print(f"walked {len(rows)} routes")
+        print(f"walked {len(rows)} routes; {missing} operations of the inventory are still to come")
 
 
 if __name__ == "__main__":

@@ -238,9 +238,7 @@ class QuickstartTest(unittest.TestCase):
     def test_a_full_disk(self):
         f = self.folder
         os.makedirs(f.data)
-        if subprocess.run(["mount", "-t", "tmpfs", "-o", "size=20m", "none", f.data], check=False,
-                          capture_output=True).returncode:
-            self.skipTest("mounting is not allowed here")
+        subprocess.run(["mount", "-t", "tmpfs", "-o", "size=20m", "none", f.data], check=True)
         self.addCleanup(subprocess.run, ["umount", "-l", f.data], check=True)
         self.refuses("the disk is full", *f.args()[1:])
 
