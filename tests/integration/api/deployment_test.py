@@ -2,6 +2,7 @@
 """The deployment as a whole: who sees its options, figures, health and audit log; what everybody may know."""
 import datetime
 import json
+import re
 
 from cluster import PASSWORD, Cluster
 from expect import answers
@@ -31,6 +32,11 @@ def paths(c, admin):
     anyone = c.client()
     for path in ("/api/", "/api/v2", "/api/v2/"):
         assert "message" in anyone.get(path), path
+    refused = anyone.request("GET", "/api/v2/users/me")
+    pointer = re.search(r'resource_metadata="([^"]+)"', refused.headers["WWW-Authenticate"])[1]
+    metadata = anyone.request("GET", pointer.removeprefix(c.url)).json()
+    assert metadata["resource"] == c.url and metadata["bearer_methods_supported"] == ["header"], metadata
+    assert "coder:all" in metadata["scopes_supported"] and metadata["authorization_servers"] == [], metadata
     assert anyone.request("GET", "//api//v2//buildinfo").status == 200
     assert anyone.request("GET", "/api/v2/buildinfo/").status == 200
     assert admin.request("PUT", "/api/v2/users/me/").status == 405
