@@ -5,6 +5,8 @@
 
 #include "conf/value.h"
 
+#define JOINED_MAX ((size_t)64 << 10)
+
 struct slot {
     const struct cm_opt *opt;
     void *target;
@@ -272,14 +274,21 @@ static enum cm_code apply_value(struct cm_conf *c, struct slot *s, const struct 
     if (s->source == CM_CONF_FLAG || s->source == CM_CONF_ENV || cm_json_is_null(n))
         return CM_OK;
     if (cm_json_type(n) == CM_JSON_ARRAY) {
-        if (s->opt->type != CM_OPT_LIST && s->opt->type != CM_OPT_CHOICES)
+        bool joined = s->opt->type == CM_OPT_STR; /* what is written with commas elsewhere */
+        CM_AUTOBUF struct cm_buf one = CM_BUF_INIT(JOINED_MAX);
+        if (!joined && s->opt->type != CM_OPT_LIST && s->opt->type != CM_OPT_CHOICES)
             return cm_err_set(err, CM_INVALID, "%s takes one value, not a list", s->opt->yaml);
         const char **v = CM_NEW_ARRAY(c->arena, const char *, cm_json_count(n) + 1);
         for (size_t i = 0; i < cm_json_count(n); i++) {
             if (!cm_json_scalar_text(cm_json_at(n, i), &text))
                 return cm_err_set(err, CM_INVALID, "%s is a list of plain values", s->opt->yaml);
             v[i] = cm_arena_cstr(c->arena, text);
+            cm_buf_printf(&one, "%s%s", i ? "," : "", v[i]);
         }
+        if (joined)
+            return cm_buf_check(&one, s->opt->yaml, err) == CM_OK
+                       ? set(c, s, cm_buf_view(&one), CM_CONF_FILE, err)
+                       : err->code;
         *(struct cm_conf_list *)(void *)((char *)s->target + s->opt->offset) =
             (struct cm_conf_list){v, cm_json_count(n)};
         s->source = CM_CONF_FILE;

@@ -52,7 +52,8 @@ enum cm_code command_find(struct cm_arena *a, int argc, char **argv, const struc
     for (int i = 1; i < argc; i++) {
         char *word = argv[i];
         const struct command *found = NULL;
-        searching = searching && !c->raw_args && strcmp(word, "--") != 0;
+        /* A program of its own has commands only as the first of its words. */
+        searching = searching && !(c->raw_args && (!c->sub || n)) && strcmp(word, "--") != 0;
         if (searching && word[0] == '-' && word[1]) {
             ret_args[n++] = word;
             if (c->sub && takes_next(word) && i + 1 < argc)
@@ -71,7 +72,7 @@ enum cm_code command_find(struct cm_arena *a, int argc, char **argv, const struc
         *ret_path = path;
         ret_args[n++] = word;
         *ret_n = n;
-        if (searching && c->sub && !c->run)
+        if (searching && c->sub && !c->run && !c->run_main)
             return cm_err_set(err, CM_NOT_FOUND, "unrecognized subcommand \"%s\"", word);
         searching = false;
     }

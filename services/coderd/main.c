@@ -4,6 +4,7 @@
 #include <string.h>
 #include <unistd.h>
 
+#include "admin.h"
 #include "api/route.h"
 #include "app.h"
 #include "obs/log.h"
@@ -32,6 +33,8 @@ int main(int argc, char **argv)
     /* For tests, which walk them. */
     if (argc == 2 && strcmp(argv[1], "--print-routes") == 0)
         return routes_print(STDOUT_FILENO) ? 0 : 1;
+    if (admin_is_meant(argc, argv))
+        return admin_main(argc, argv);
     CM_AUTO(cm_conf) conf = NULL;
     struct coderd_options opt = {0};
     struct cm_err err;

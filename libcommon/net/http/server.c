@@ -17,6 +17,7 @@
 #include <openssl/ssl.h>
 
 #include "base/buf.h"
+#include "net/http/listen.h"
 #include "net/http/server_priv.h"
 #include "net/sock.h"
 #include "obs/log.h"
@@ -518,48 +519,11 @@ static void on_accept_error(struct evconnlistener *l, void *ctx)
     cm_timer_start(&s->accept_again, ACCEPT_PAUSE);
 }
 
-static enum cm_code listen_on(const char *address, int *ret_fd, struct cm_err *err)
-{
-    struct cm_str a = cm_str(address);
-    ptrdiff_t colon = cm_str_find_last(a, ':');
-    if (colon < 0)
-        return cm_err_set(err, CM_INVALID, "address \"%s\" must have the form host:port", address);
-    struct cm_str host = cm_str_sub(a, 0, (size_t)colon);
-    if (host.len > 1 && host.ptr[0] == '[' && host.ptr[host.len - 1] == ']')
-        host = cm_str_sub(host, 1, host.len - 2);
-    CM_AUTOFREE char *node = cm_str_xdup(host);
-    const char *port = address + colon + 1;
-    struct addrinfo hints = {.ai_socktype = SOCK_STREAM, .ai_flags = AI_PASSIVE | AI_NUMERICSERV},
-                    *list = NULL;
-    int e = getaddrinfo(host.len ? node : NULL, port, &hints, &list);
-    if (e)
-        return cm_err_set(err, CM_INVALID, "address \"%s\": %s", address, gai_strerror(e));
-    enum cm_code code = CM_IO;
-    int fd = socket(list->ai_family, SOCK_STREAM | SOCK_CLOEXEC | SOCK_NONBLOCK, 0), one = 1;
-    if (fd >= 0)
-        setsockopt(fd, SOL_SOCKET, SO_REUSEADDR, &one, sizeof(one));
-    if (fd < 0 || bind(fd, list->ai_addr, list->ai_addrlen) != 0 || listen(fd, 1024) != 0) {
-        if (errno == EADDRINUSE)
-            code = cm_err_set(
-                err, CM_CONFLICT,
-                "port %s is in use by another program; stop it or choose another address", port);
-        else
-            code = cm_err_errno(err, CM_IO, "listen on %s", address);
-        if (fd >= 0)
-            close(fd);
-    } else {
-        code = CM_OK;
-        *ret_fd = fd;
-    }
-    freeaddrinfo(list);
-    return code;
-}
-
 enum cm_code cm_http_server_new(const struct cm_http_server_config *cfg, const char *address,
                                 struct cm_http_server **ret, struct cm_err *err)
 {
     CM_AUTOFD int fd = -1;
-    if (listen_on(address, &fd, err) != CM_OK)
+    if (cm_http_listen(address, &fd, err) != CM_OK)
         return err->code;
     struct cm_http_server *s = cm_xcalloc(1, sizeof(*s));
     s->cfg = *cfg;

@@ -4,6 +4,7 @@
 #include <stdlib.h>
 #include <unistd.h>
 
+#include "cmd/admin.h"
 #include "cmd/provisioners.h"
 #include "sys/fs.h"
 
@@ -35,11 +36,16 @@ const struct command command_agent = {
 #endif
 };
 
+#ifdef CODER_HAS_SERVER
+static const struct command *const server_sub[] = {&server_create_admin, NULL};
+#endif
+
 const struct command command_server = {
     .name = "server",
     .brief = "Start a Coder server",
     .raw_args = true,
 #ifdef CODER_HAS_SERVER
+    .sub = server_sub,
     .run_main = server_main,
     .reference = server_reference,
 #else

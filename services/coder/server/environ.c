@@ -113,3 +113,10 @@ const char *const *environ_provisionerd(struct cm_arena *a, const struct setting
         add(&e, "CODER_VERBOSE", "true");
     return e.v;
 }
+
+const char *const *environ_database(struct cm_arena *a, const char *database_url)
+{
+    struct list e = inherited(a, true);
+    add(&e, "CODER_PG_CONNECTION_URL", database_url);
+    return e.v;
+}

@@ -11,3 +11,5 @@ const char *const *environ_coderd(struct cm_arena *a, const struct settings *s,
 /* The index-th of this host, from 0. */
 const char *const *environ_provisionerd(struct cm_arena *a, const struct settings *s,
                                         const struct layout *l, size_t index);
+/* For commands of coderd that need the database alone. */
+const char *const *environ_database(struct cm_arena *a, const char *database_url);

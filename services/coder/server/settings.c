@@ -31,9 +31,16 @@ const struct cm_opt settings_rows[] = {
         .help = "With postgres-builtin-url and postgres-builtin-serve: print the URL alone."),
     ROW(BOOL, no_open, .flag = "no-open", .env = "=", .flags = CM_OPT_HIDDEN,
         .help = "Accepted for compatibility; no browser is opened."),
+    ROW(BOOL, write_config, .flag = "write-config",
+        .help = "Print the options in force as a file for --config, and exit."),
     ROW(BOOL, help, .flag = "help", .shorthand = 'h', .help = "Print this help."),
 };
 const size_t settings_row_count = CM_COUNT_OF(settings_rows);
+
+#define SETS(s_)                                                                                   \
+    const struct cm_conf_set sets[] = {                                                            \
+        {settings_rows, settings_row_count, (s_)},                                                 \
+        {coderd_option_rows, coderd_option_row_count, &(s_)->coderd}}
 
 static enum cm_code read_file(struct settings *s, struct cm_err *err)
 {
@@ -66,10 +73,7 @@ static enum cm_code read_command(struct settings *s, struct cm_err *err)
 
 enum cm_code settings_load(struct settings *s, int argc, char **argv, struct cm_err *err)
 {
-    const struct cm_conf_set sets[] = {
-        {settings_rows, settings_row_count, s},
-        {coderd_option_rows, coderd_option_row_count, &s->coderd},
-    };
+    SETS(s);
     if (cm_conf_load(sets, CM_COUNT_OF(sets), (const char *const *)argv + 1,
                      (size_t)CM_MAX(argc - 1, 0), cm_conf_getenv, &s->conf, err) != CM_OK)
         return err->code;
@@ -90,16 +94,24 @@ void settings_done(struct settings *s)
     s->conf = NULL;
 }
 
+void settings_yaml(struct settings *s, struct cm_buf *out)
+{
+    SETS(s);
+    cm_conf_yaml(out, sets, CM_COUNT_OF(sets));
+}
+
 void settings_help(struct cm_buf *out)
 {
-    cm_buf_cstr(out,
-                "Start a Coder server: an embedded database (or the one that "
-                "CODER_PG_CONNECTION_URL names), the API with its web pages, and provisioners.\n\n"
-                "USAGE:\n"
-                "  coder server [flags]\n"
-                "  coder server postgres-builtin-serve   the embedded database alone\n"
-                "  coder server postgres-builtin-url     how to connect to it\n\n"
-                "OPTIONS:\n");
+    cm_buf_cstr(
+        out,
+        "Start a Coder server: an embedded database (or the one that "
+        "CODER_PG_CONNECTION_URL names), the API with its web pages, and provisioners.\n\n"
+        "USAGE:\n"
+        "  coder server [flags]\n"
+        "  coder server postgres-builtin-serve   the embedded database alone\n"
+        "  coder server postgres-builtin-url     how to connect to it\n"
+        "  coder server create-admin-user        a user with all rights, made in the database\n\n"
+        "OPTIONS:\n");
     cm_conf_help(out, settings_rows, settings_row_count, CM_OPT_HIDDEN);
     cm_conf_help(out, coderd_option_rows, coderd_option_row_count, CM_OPT_HIDDEN);
 }

@@ -12,7 +12,7 @@ struct settings {
     enum settings_command command;
     const char *config_dir, *config_file, *user, *postgres_bin_dir;
     int64_t provisioners;
-    bool verbose, raw_url, help;
+    bool verbose, raw_url, write_config, help;
     /* Of the command line only; nothing here opens a browser. */
     bool no_open;
     struct cm_conf *conf; /* owned; holds the texts */
@@ -25,5 +25,7 @@ extern const size_t settings_row_count;
 CM_MUST_USE enum cm_code settings_load(struct settings *s, int argc, char **argv,
                                        struct cm_err *err);
 void settings_done(struct settings *s);
+/* The options in force, as a file for --config. */
+void settings_yaml(struct settings *s, struct cm_buf *out);
 /* The whole --help. */
 void settings_help(struct cm_buf *out);

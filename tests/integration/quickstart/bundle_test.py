@@ -9,7 +9,7 @@ import tempfile
 import unittest
 import urllib.request
 
-from cluster import BAD_OUTPUT, Bundle, Client, Deployment, eventually, free_port
+from cluster import BAD_OUTPUT, PASSWORD, Bundle, Client, Deployment, eventually, free_port
 import pg
 
 
@@ -209,14 +209,64 @@ class BundleTest(unittest.TestCase):
             taken.bind(("127.0.0.1", 0))
             taken.listen()
             port = taken.getsockname()[1]
+            # Before it makes a database, and whether or not there is one already.
             lines = refusal(env={"CODER_HTTP_ADDRESS": f"127.0.0.1:{port}"})
             self.assertEqual(len([l for l in lines if f"port {port} is in use" in l]), 1, lines)
+            self.assertFalse([l for l in lines if "making the database" in l])
+            lines = refusal("--tls-enable", "--tls-cert-file", "/nonexistent.pem", "--tls-key-file", "/nonexistent.pem")
+            self.assertEqual(lines[-1], 'coder server: TLS certificate file "/nonexistent.pem": No such file or directory')
+            self.assertFalse([l for l in lines if "making the database" in l])
             self.assertEqual(refusal("--nope"), ["coder server: unknown flag: --nope"])
             no = refusal(env={"CODER_CONFIG_DIR": "/proc/nowhere"})
             self.assertEqual(len(no), 1)
             self.assertIn("/proc/nowhere", no[0])
             none = refusal("postgres-builtin-url")
             self.assertIn("there is no embedded database", none[0])
+
+    def test_whoever_has_the_database_gets_in(self):
+        def asked(b, *args, answers, says, status=0):
+            done = b.coder(*args, env=b["server"].env, input="".join(a + "\n" for a in answers), check=False)
+            self.assertEqual(done.returncode, status, done)
+            self.assertIn(says, done.stdout + done.stderr)
+            self.assertNotIn(PASSWORD, done.stdout + done.stderr)
+
+        with Bundle(provisioners=0) as b:
+            new = PASSWORD + "2"
+            asked(b, "server", "create-admin-user", answers=["root", "root@example.com", PASSWORD, PASSWORD], says="created")
+            admin = b.login("root@example.com")
+            self.assertEqual([r["name"] for r in admin.get("/api/v2/users/me")["roles"]], ["owner"])
+            self.assertEqual(len(admin.get("/api/v2/users/me/organizations")), 1)
+            asked(b, "server", "create-admin-user", "--username", "root", "--email", "r@example.com",
+                  answers=[PASSWORD, PASSWORD], says="another user has the name already", status=1)
+            asked(b, "reset-password", "root", answers=[new, PASSWORD], says="do not match", status=1)
+            asked(b, "reset-password", "root", answers=["weak", "weak"], says="too weak", status=1)
+            asked(b, "reset-password", "nobody", answers=[new, new], says='no user "nobody"', status=1)
+            self.assertEqual(admin.request("GET", "/api/v2/users/me").status, 200)
+            asked(b, "reset-password", "root", answers=[new, new], says="has been reset")
+            self.assertEqual(admin.request("GET", "/api/v2/users/me").status, 401, "signed out everywhere")
+            self.assertTrue(b.login("root@example.com", new).token)
+
+    def test_what_write_config_prints_is_a_file_for_config(self):
+        d = Deployment()
+        try:
+            def printed(*args, **env):
+                return subprocess.run([d.path("coder"), "server", "--write-config", *args], capture_output=True, text=True,
+                                      check=True, env={**d.env, **env}).stdout
+            first = printed("--http-address", "127.0.0.1:4321", CODER_PROVISIONER_DAEMON_PSK="hidden",
+                            CODER_PROXY_TRUSTED_ORIGINS="10.0.0.1,10.0.0.2")
+            self.assertRegex(first, r'(?m)^networking:$')
+            self.assertRegex(first, r'(?m)^    httpAddress: "127.0.0.1:4321"$')
+            self.assertNotIn("hidden", first)
+            path = os.path.join(d.dir, "server.yaml")
+            with open(path, "w", encoding="ascii") as f:
+                f.write(first)
+            self.assertEqual(printed("--config", path), first)
+            # Lists, as the reference writes them.
+            with open(path, "w", encoding="ascii") as f:
+                f.write("networking:\n  proxyTrustedOrigins: [10.0.0.1, 10.0.0.2]\n  http:\n    httpAddress: 127.0.0.1:4321\n")
+            self.assertEqual(printed("--config", path), first)
+        finally:
+            d.__exit__(None, None, None)
 
     def test_help_names_the_options_of_both(self):
         d = Deployment()

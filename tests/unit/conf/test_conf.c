@@ -179,6 +179,37 @@ static void precedence_is_flag_env_file_default(void **state)
     assert_int_equal(cm_conf_source(c, "wait"), CM_CONF_DEFAULT);
 }
 
+static void what_yaml_writes_is_read_back(void **state)
+{
+    (void)state;
+    CM_AUTO(cm_arena) a = cm_arena_new();
+    CM_AUTO(cm_conf) c = NULL;
+    CM_AUTOBUF struct cm_buf text = CM_BUF_INIT(65536), again = CM_BUF_INIT(65536);
+    struct values v, w;
+    const struct cm_json *file;
+    const struct cm_conf_set first = {opts, CM_COUNT_OF(opts), &v};
+    const struct cm_conf_set second = {opts, CM_COUNT_OF(opts), &w};
+
+    env = NULL;
+    assert_int_equal(
+        load(&v, ARGS("--name", "a \"b\"\\c: #d", "--item", "p,\"q,r\"", "--token", "hush"), &c,
+             NULL),
+        CM_OK);
+    cm_conf_yaml(&text, &first, 1);
+    assert_null(strstr(text.ptr, "hush"));
+    assert_non_null(
+        strstr(text.ptr, "who:\n  # All of them.\n  all: false\n  # A name.\n  name: "));
+    assert_int_equal(cm_yaml_parse(a, cm_buf_view(&text), NULL, &file, NULL), CM_OK);
+    CM_AUTO(cm_conf) other = NULL;
+    assert_int_equal(load(&w, ARGS("--yes"), &other, NULL), CM_OK);
+    assert_int_equal(cm_conf_apply_file(other, file, NULL), CM_OK);
+    assert_string_equal(w.name, "a \"b\"\\c: #d");
+    assert_int_equal(w.items.n, 2);
+    assert_string_equal(w.items.v[1], "q,r");
+    cm_conf_yaml(&again, &second, 1);
+    assert_string_equal(again.ptr, text.ptr);
+}
+
 static void bad_files_and_variables_are_named(void **state)
 {
     (void)state;
@@ -253,6 +284,7 @@ int main(void)
         cmocka_unit_test(flags_are_read_in_all_their_forms),
         cmocka_unit_test(mistakes_are_said_as_users_know_them),
         cmocka_unit_test(precedence_is_flag_env_file_default),
+        cmocka_unit_test(what_yaml_writes_is_read_back),
         cmocka_unit_test(bad_files_and_variables_are_named),
         cmocka_unit_test(tables_become_help_and_reference),
         cmocka_unit_test(secrets_are_not_shown),
