@@ -1,6 +1,8 @@
 #include "queue/daemon.h"
 
+#include <errno.h>
 #include <semaphore.h>
+#include <sys/statvfs.h>
 
 #include "base/version.h"
 #include "obs/log.h"
@@ -12,6 +14,10 @@
 /* The server answers within 25 s; the rest is for a slow way and a reconnect. */
 #define ACQUIRE_DEADLINE (40 * CM_SECOND)
 #define ACQUIRE_PAUSE    (1 * CM_SECOND)
+/* With less in the work folder's file system no job is taken: it could hardly unpack its template,
+ * and what is left is for the state of a job that runs. */
+#define ROOM_BYTES ((uint64_t)16 << 20)
+#define ROOM_FILES 64
 
 enum daemon_state {
     DAEMON_UNSET,
@@ -32,6 +38,7 @@ struct current {
     _Atomic int shutdown; /* enum daemon_stop + 1; 0: no */
     char *folder;
     bool delivered;
+    const char *refusal; /* why it is not run at all, or NULL */
     sem_t reported;
     struct cm_task run, send;
     unsigned tasks; /* under way */
@@ -48,6 +55,7 @@ struct daemon {
         acquire_id; /* kept until there is an answer: the server gives the same job again */
     uint64_t acquire_call;
     bool disowned; /* the last answer to it was that nobody knows us */
+    bool no_room;  /* for a job; said once */
     struct current *cur;
 };
 
@@ -190,7 +198,7 @@ static void task_done(struct current *c)
     struct cm_err err;
     if (--c->tasks > 0)
         return;
-    if (c->delivered && cm_fs_remove_tree(c->folder, &err) != CM_OK)
+    if (c->delivered && c->folder && cm_fs_remove_tree(c->folder, &err) != CM_OK)
         CM_WARN("cannot remove the folder of a job", CM_F_ERR(&err));
     CM_INFO("job ended");
     current_free(c);
@@ -211,6 +219,22 @@ static void send_done(struct cm_task *t)
     task_done(cm_container_of(t, struct current, send));
 }
 
+/* On a pool thread: a job that cannot be started here. Its user shall not wait for the lease's end.
+ */
+static void refuse_work(struct cm_task *t, void *thread_ctx)
+{
+    struct current *c = cm_container_of(t, struct current, run);
+    PB(CompleteRequest) *done = CM_NEW(c->a, PB(CompleteRequest));
+    struct cm_err err;
+    (void)thread_ctx;
+    coder__provisioner__v1__complete_request__init(done);
+    done->lease = c->job->lease;
+    fail(c, done, c->refusal);
+    if (record_deliver(c->d->cfg.client, done, &c->d->give_up, &err) != CM_OK)
+        CM_WARN("the server did not take the result of a job", CM_F_ERR(&err));
+    c->delivered = true;
+}
+
 static enum cm_code current_new(struct daemon *d, const PB(Job) * job, struct current **ret,
                                 struct cm_err *err)
 {
@@ -225,51 +249,84 @@ static enum cm_code current_new(struct daemon *d, const PB(Job) * job, struct cu
         code = cm_rpc_pack(c->a, &job->base, &packed, err);
     if (code == CM_OK)
         code = cm_rpc_unpack(c->a, &coder__provisioner__v1__job__descriptor, packed, &copy, err);
-    if (code == CM_OK) {
-        c->job = (PB(Job) *)copy;
-        c->report_lease = *c->job->lease;
-        const struct report_config cfg = {.client = d->cfg.client,
-                                          .lease = &c->report_lease,
-                                          .cancel = &c->cancel,
-                                          .heartbeat = d->cfg.heartbeat};
-        code = cm_fs_temp_dir(d->cfg.job->work_root, "job-", &c->folder, err);
-        if (code == CM_OK)
-            code = record_lease(c->folder, c->job->lease, err);
-        if (code == CM_OK)
-            code = report_new(&cfg, &c->report, err);
-    }
     if (code != CM_OK) {
         current_free(c);
         return code;
     }
+    c->job = (PB(Job) *)copy;
+    c->report_lease = *c->job->lease;
     c->run = (struct cm_task){.work = run_work, .done = run_done, .home = d->cfg.loop};
     c->send = (struct cm_task){.work = send_work, .done = send_done, .home = d->cfg.loop};
     *ret = c;
     return CM_OK;
 }
 
+/* Is there room for a job? The log says when there is none, and when there is again. */
+static enum cm_code check_room(struct daemon *d, struct cm_err *err)
+{
+    const char *path = d->cfg.job->work_root;
+    struct statvfs fs;
+    if (statvfs(path, &fs) < 0)
+        return cm_err_errno(err, CM_IO, "%s", path);
+    /* File systems that count nothing say 0 of 0. */
+    bool full = (fs.f_blocks > 0 && (uint64_t)fs.f_bavail * fs.f_frsize < ROOM_BYTES) ||
+                (fs.f_files > 0 && fs.f_favail < ROOM_FILES);
+    if (full && !d->no_room)
+        CM_ERROR("the disk is full: no job is taken until there is room in the work folder",
+                 CM_F_CSTR(path, path));
+    else if (!full && d->no_room)
+        CM_INFO("there is room for jobs again", CM_F_CSTR(path, path));
+    d->no_room = full;
+    return full ? cm_err_set(err, CM_UNAVAILABLE, "the disk of %s is full", path) : CM_OK;
+}
+
+/* What it works in and reports with. */
+static enum cm_code current_prepare(struct current *c, struct cm_err *err)
+{
+    struct daemon *d = c->d;
+    const struct report_config cfg = {.client = d->cfg.client,
+                                      .lease = &c->report_lease,
+                                      .cancel = &c->cancel,
+                                      .heartbeat = d->cfg.heartbeat};
+    enum cm_code code = check_room(d, err);
+    if (code == CM_OK)
+        code = cm_fs_temp_dir(d->cfg.job->work_root, "job-", &c->folder, err);
+    if (code == CM_OK)
+        code = record_lease(c->folder, c->job->lease, err);
+    if (code == CM_OK)
+        code = report_new(&cfg, &c->report, err);
+    return code;
+}
+
 static void start_job(struct daemon *d, const PB(Job) * job)
 {
     struct current *c = NULL;
     struct cm_err err;
-    struct cm_uuid id;
+    struct cm_uuid id = {0};
     enum cm_code code = current_new(d, job, &c, &err);
-    if (code == CM_OK)
-        code = cm_pool_submit(d->cfg.pool, &c->run, &err);
     if (code != CM_OK) {
-        /* The lease runs out and the job fails there; this machine has no disk or memory to work
-         * with. */
         CM_ERROR("cannot start a job", CM_F_ERR(&err));
-        current_free(c);
         cm_timer_start(&d->retry, ACQUIRE_PAUSE);
         return;
     }
-    if (cm_rpc_get_uuid(c->job->lease->job_id, &id))
+    cm_ignore(!cm_rpc_get_uuid(c->job->lease->job_id, &id), "it is for the log");
+    code = current_prepare(c, &err);
+    if (code != CM_OK) {
+        CM_ERROR("cannot start a job", CM_F_UUID(job_id, id), CM_F_ERR(&err));
+        c->refusal = cm_arena_printf(c->a,
+                                     "the provisioner \"%s\" cannot start the job: %s; ask its "
+                                     "administrator to put that right, then try again",
+                                     d->cfg.name, err.text);
+        c->run.work = refuse_work;
+    } else {
         CM_INFO("job started", CM_F_UUID(job_id, id));
+    }
     d->cur = c;
-    c->tasks = 2;
-    cm_assert(cm_pool_submit(d->cfg.pool, &c->send, &err) ==
-              CM_OK); /* the pool is ours, with room for both */
+    c->tasks = code == CM_OK ? 2 : 1;
+    /* The pool is ours, with room for both. */
+    cm_assert(cm_pool_submit(d->cfg.pool, &c->run, &err) == CM_OK);
+    if (code == CM_OK)
+        cm_assert(cm_pool_submit(d->cfg.pool, &c->send, &err) == CM_OK);
     set_state(d, DAEMON_RUNNING);
 }
 
@@ -300,6 +357,11 @@ static void acquire(struct daemon *d)
     PB(AcquireRequest) req = PB_INIT(ACQUIRE_REQUEST);
     const struct cm_rpc_call_opts opts = {.deadline = ACQUIRE_DEADLINE,
                                           .request_id = d->acquire_id};
+    set_state(d, DAEMON_ACQUIRING);
+    if (check_room(d, NULL) == CM_UNAVAILABLE) {
+        cm_timer_start(&d->retry, ACQUIRE_PAUSE);
+        return;
+    }
     req.daemon_name = cm_arena_printf(a, "%s", d->cfg.name);
     req.version = cm_arena_printf(a, "%s", CM_VERSION);
     req.tags = CM_NEW_ARRAY(a, PB(Pair) *, d->cfg.n_tags + 1);
@@ -309,7 +371,6 @@ static void acquire(struct daemon *d)
         p->name = cm_arena_cstr(a, d->cfg.tags[i].name);
         p->value = cm_arena_cstr(a, d->cfg.tags[i].value);
     }
-    set_state(d, DAEMON_ACQUIRING);
     d->acquire_call =
         cm_rpc_call(d->cfg.client, METHOD_ACQUIRE, &req.base,
                     &coder__provisioner__v1__acquire_reply__descriptor, &opts, on_acquired, d);
@@ -391,7 +452,8 @@ void daemon_stop(struct daemon *d, enum daemon_stop how)
         tf_cancel_request(&d->cur->cancel, how == DAEMON_QUIT ? TF_STOP_NOW : TF_STOP_GENTLY);
         if (how == DAEMON_QUIT) {
             d->give_up = true;
-            report_abandon(d->cur->report);
+            if (d->cur->report)
+                report_abandon(d->cur->report);
         }
         break;
     case DAEMON_UNSET:
