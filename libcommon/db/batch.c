@@ -50,15 +50,15 @@ void cm_db_batch_add(struct cm_db_batch *b, const struct cm_db_stmt *st,
 }
 
 /* One result and the NULL behind it, which ends each command of a pipeline. */
-static enum db_outcome one_result(struct cm_db *db, const struct cm_db_stmt *st, cm_usec deadline,
-                                  PGresult **ret, struct cm_err *err)
+static enum db_outcome one_result(struct cm_db *db, cm_usec deadline, PGresult **ret,
+                                  struct cm_err *err)
 {
     PGresult *res = NULL, *end = NULL;
-    if (db_next(db, st->name, deadline, &res, err) != DB_DONE)
+    if (db_next(db, deadline, &res, err) != DB_DONE)
         return DB_LOST;
     if (!res)
-        return db_lost(db, st->name, err);
-    if (db_next(db, st->name, deadline, &end, err) != DB_DONE) {
+        return db_lost(db, err);
+    if (db_next(db, deadline, &end, err) != DB_DONE) {
         PQclear(res);
         return DB_LOST;
     }
@@ -77,7 +77,7 @@ static enum db_outcome read_item(struct cm_db *db, struct cm_arena *a, struct ba
         PGresult *res = NULL;
         struct cm_err later; /* the first error is the one that tells */
         struct cm_err *e = out == DB_DONE ? err : &later;
-        if (one_result(db, it->st, deadline, &res, e) != DB_DONE)
+        if (one_result(db, deadline, &res, e) != DB_DONE)
             return DB_LOST;
         ExecStatusType status = PQresultStatus(res);
         bool fine = status == PGRES_TUPLES_OK || status == PGRES_COMMAND_OK;
@@ -105,17 +105,17 @@ static enum db_outcome send_all(struct cm_db *db, struct cm_db_batch *b, struct 
         for (struct batch_item *same = b->first; it->prepares && same != it; same = same->next)
             it->prepares = same->st != it->st;
         if ((it->prepares && !db_send_prepare(db, it->st)) || !db_send_query(db, it->st, it->args))
-            return db_lost(db, it->st->name, err);
+            return db_lost(db, err);
     }
-    return PQpipelineSync(db->pg) ? DB_DONE : db_lost(db, "batch", err);
+    return PQpipelineSync(db->pg) ? DB_DONE : db_lost(db, err);
 }
 
 static enum db_outcome run_once(struct cm_db *db, struct cm_db_batch *b, struct cm_err *err)
 {
     cm_usec deadline = db_deadline(db, 0);
     if (!PQenterPipelineMode(db->pg))
-        return db_lost(db, "batch", err);
-    if (send_all(db, b, err) != DB_DONE || db_flush(db, "batch", deadline, err) != DB_DONE)
+        return db_lost(db, err);
+    if (send_all(db, b, err) != DB_DONE || db_flush(db, deadline, err) != DB_DONE)
         return DB_LOST;
     enum db_outcome out = DB_DONE;
     for (struct batch_item *it = b->first; it; it = it->next) {
@@ -126,7 +126,7 @@ static enum db_outcome run_once(struct cm_db *db, struct cm_db_batch *b, struct 
     PGresult *sync = NULL;
     struct cm_err later;
     struct cm_err *e = out == DB_DONE ? err : &later;
-    if (db_next(db, "batch", deadline, &sync, e) != DB_DONE)
+    if (db_next(db, deadline, &sync, e) != DB_DONE)
         return DB_LOST;
     bool synced = sync && PQresultStatus(sync) == PGRES_PIPELINE_SYNC;
     /* Deferred constraints are checked at the end of the implicit transaction. */
@@ -136,7 +136,7 @@ static enum db_outcome run_once(struct cm_db *db, struct cm_db_batch *b, struct 
     if (out == DB_LOST)
         return out;
     if (!synced || !PQexitPipelineMode(db->pg))
-        return db_lost(db, "batch", e);
+        return db_lost(db, e);
     return out;
 }
 

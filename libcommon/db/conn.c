@@ -150,22 +150,43 @@ enum cm_code db_ensure_alive(struct cm_db *db, struct cm_err *err)
 
 /* ---- errors ---- */
 
-static enum cm_code code_of(const char *state)
+/* By the beginning of SQLSTATE. What comes from the server's circumstances is told in words of
+ * ours: it goes as far as to users, who can do nothing with PostgreSQL's. */
+struct meaning {
+    const char *prefix;
+    enum cm_code code;
+    const char *words;
+};
+
+static const struct meaning *meaning_of(const char *state)
 {
-    static const struct {
-        const char *prefix;
-        enum cm_code code;
-    } rows[] = {
-        {"23505", CM_CONFLICT}, {"23503", CM_CONFLICT},    {"23P01", CM_CONFLICT},
-        {"23502", CM_INVALID},  {"23514", CM_INVALID},     {"22", CM_INVALID},
-        {"57014", CM_TIMEOUT},  {"55P03", CM_TIMEOUT},     {"25P03", CM_TIMEOUT},
-        {"40", CM_UNAVAILABLE}, {"08", CM_UNAVAILABLE},    {"57P", CM_UNAVAILABLE},
-        {"53", CM_UNAVAILABLE}, {"25006", CM_UNAVAILABLE},
+    static const struct meaning rows[] = {
+        {"23505", CM_CONFLICT, NULL},
+        {"23503", CM_CONFLICT, NULL},
+        {"23P01", CM_CONFLICT, NULL},
+        {"23502", CM_INVALID, NULL},
+        {"23514", CM_INVALID, NULL},
+        {"22", CM_INVALID, NULL},
+        {"57014", CM_TIMEOUT, "the database took too long to answer; try again"},
+        {"55P03", CM_TIMEOUT, "the database was busy with the same data; try again"},
+        {"25P03", CM_TIMEOUT, "the database took too long to answer; try again"},
+        {"40", CM_UNAVAILABLE, "the same data was changed at the same time; try again"},
+        {"08", CM_UNAVAILABLE, "the connection to the database was lost; try again"},
+        {"57P", CM_UNAVAILABLE, "the database is being started or stopped; try again soon"},
+        {"53100", CM_UNAVAILABLE,
+         "the database's disk is full; ask the administrator to make room"},
+        {"53200", CM_UNAVAILABLE, "the database is out of memory; try again later"},
+        {"53300", CM_UNAVAILABLE, "the database has too many connections; try again soon"},
+        {"53", CM_UNAVAILABLE, "the database is short of resources; try again later"},
+        {"25006", CM_UNAVAILABLE, "the database takes no changes at the moment; try again soon"},
+        {"58030", CM_UNAVAILABLE,
+         "the database cannot read or write its disk; ask the administrator"},
+        {"", CM_INTERNAL, NULL},
     };
-    for (size_t i = 0; i < CM_COUNT_OF(rows); i++)
-        if (strncmp(state, rows[i].prefix, strlen(rows[i].prefix)) == 0)
-            return rows[i].code;
-    return CM_INTERNAL;
+    const struct meaning *m = rows;
+    while (strncmp(state, m->prefix, strlen(m->prefix)) != 0)
+        m++;
+    return m;
 }
 
 static void remember(struct cm_db *db, const char *state, const char *constraint)
@@ -177,11 +198,11 @@ static void remember(struct cm_db *db, const char *state, const char *constraint
         memcpy(db->constraint, constraint, CM_MIN(strlen(constraint), sizeof(db->constraint) - 1));
 }
 
-enum db_outcome db_lost(struct cm_db *db, const char *what, struct cm_err *err)
+enum db_outcome db_lost(struct cm_db *db, struct cm_err *err)
 {
     remember(db, "", NULL);
     db_close(db);
-    cm_err_set(err, CM_UNAVAILABLE, "%s: the database connection was lost", what);
+    cm_err_set(err, CM_UNAVAILABLE, "the connection to the database was lost; try again");
     return DB_LOST;
 }
 
@@ -189,11 +210,15 @@ enum db_outcome db_fail(struct cm_db *db, const char *what, const PGresult *res,
 {
     const char *state = PQresultErrorField(res, PG_DIAG_SQLSTATE);
     if (!state)
-        return db_lost(db, what, err); /* an error that libpq made itself */
+        return db_lost(db, err); /* an error that libpq made itself */
     remember(db, state, PQresultErrorField(res, PG_DIAG_CONSTRAINT_NAME));
     /* The primary message only: DETAIL repeats values, which may be secrets. */
     const char *text = PQresultErrorField(res, PG_DIAG_MESSAGE_PRIMARY);
-    cm_err_set(err, code_of(state), "%s: %s (SQLSTATE %s)", what, text ? text : "error", state);
+    const struct meaning *m = meaning_of(state);
+    if (m->words)
+        cm_err_set(err, m->code, "%s", m->words);
+    else
+        cm_err_set(err, m->code, "%s: %s (SQLSTATE %s)", what, text ? text : "error", state);
     /* The server is going, or is no primary any more: the next call shall find the new one. */
     if (strncmp(state, "57P", 3) == 0 || strcmp(state, "25006") == 0 ||
         strcmp(state, "25P03") == 0) {
@@ -234,7 +259,7 @@ cm_usec db_deadline(const struct cm_db *db, cm_usec timeout)
     return cm_monotonic_now() + (timeout ? timeout : db->statement_timeout) + GRACE;
 }
 
-static enum db_outcome wait_for(struct cm_db *db, short events, const char *what, cm_usec deadline,
+static enum db_outcome wait_for(struct cm_db *db, short events, cm_usec deadline,
                                 struct cm_err *err)
 {
     for (;;) {
@@ -244,44 +269,43 @@ static enum db_outcome wait_for(struct cm_db *db, short events, const char *what
         if (n > 0)
             return DB_DONE;
         if (n < 0 && errno != EINTR)
-            return db_lost(db, what, err);
+            return db_lost(db, err);
         if (n == 0 && cm_monotonic_now() >= deadline) {
             /* The server's own timeout did not fire: it is stopped, or the network is. */
             remember(db, "", NULL);
             db_close(db);
-            cm_err_set(err, CM_TIMEOUT, "%s: the database does not answer", what);
+            cm_err_set(err, CM_TIMEOUT, "the database does not answer; try again soon");
             return DB_LOST;
         }
     }
 }
 
-enum db_outcome db_flush(struct cm_db *db, const char *what, cm_usec deadline, struct cm_err *err)
+enum db_outcome db_flush(struct cm_db *db, cm_usec deadline, struct cm_err *err)
 {
     for (;;) {
         int n = PQflush(db->pg);
         if (n == 0)
             return DB_DONE;
         if (n < 0)
-            return db_lost(db, what, err);
+            return db_lost(db, err);
         /* Results must be read meanwhile, or both sides wait for the other for ever. */
-        if (wait_for(db, POLLIN | POLLOUT, what, deadline, err) != DB_DONE)
+        if (wait_for(db, POLLIN | POLLOUT, deadline, err) != DB_DONE)
             return DB_LOST;
         if (!PQconsumeInput(db->pg))
-            return db_lost(db, what, err);
+            return db_lost(db, err);
     }
 }
 
-enum db_outcome db_next(struct cm_db *db, const char *what, cm_usec deadline, PGresult **ret,
-                        struct cm_err *err)
+enum db_outcome db_next(struct cm_db *db, cm_usec deadline, PGresult **ret, struct cm_err *err)
 {
     while (PQisBusy(db->pg)) {
-        if (wait_for(db, POLLIN, what, deadline, err) != DB_DONE)
+        if (wait_for(db, POLLIN, deadline, err) != DB_DONE)
             return DB_LOST;
         if (!PQconsumeInput(db->pg)) {
             /* A last word of the server may have come before the end. */
             if (!PQisBusy(db->pg))
                 break;
-            return db_lost(db, what, err);
+            return db_lost(db, err);
         }
     }
     *ret = PQgetResult(db->pg);
@@ -293,13 +317,13 @@ enum db_outcome db_simple(struct cm_db *db, const char *what, const char *sql, c
 {
     cm_usec deadline = db_deadline(db, timeout);
     if (!PQsendQuery(db->pg, sql))
-        return db_lost(db, what, err);
-    if (db_flush(db, what, deadline, err) != DB_DONE)
+        return db_lost(db, err);
+    if (db_flush(db, deadline, err) != DB_DONE)
         return DB_LOST;
     enum db_outcome out = DB_DONE;
     for (;;) {
         PGresult *res = NULL;
-        if (db_next(db, what, deadline, &res, err) != DB_DONE)
+        if (db_next(db, deadline, &res, err) != DB_DONE)
             return DB_LOST;
         if (!res)
             break;

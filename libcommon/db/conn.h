@@ -47,13 +47,12 @@ void db_drop_prepared(struct cm_db *db);
 enum db_outcome db_fail(struct cm_db *db, const char *what, const PGresult *res,
                         struct cm_err *err);
 /* The connection broke: closes it. */
-enum db_outcome db_lost(struct cm_db *db, const char *what, struct cm_err *err);
+enum db_outcome db_lost(struct cm_db *db, struct cm_err *err);
 
 /* Sends all that is queued; then waits for the next result, or NULL at the end of one statement's.
  */
-enum db_outcome db_flush(struct cm_db *db, const char *what, cm_usec deadline, struct cm_err *err);
-enum db_outcome db_next(struct cm_db *db, const char *what, cm_usec deadline, PGresult **ret,
-                        struct cm_err *err);
+enum db_outcome db_flush(struct cm_db *db, cm_usec deadline, struct cm_err *err);
+enum db_outcome db_next(struct cm_db *db, cm_usec deadline, PGresult **ret, struct cm_err *err);
 cm_usec db_deadline(const struct cm_db *db, cm_usec timeout);
 /* One round trip of the simple protocol. */
 enum db_outcome db_simple(struct cm_db *db, const char *what, const char *sql, cm_usec timeout,

@@ -59,11 +59,11 @@ static enum db_outcome finish(struct cm_db *db, const char *what, cm_usec deadli
                               struct cm_err *err)
 {
     PGresult *first = NULL;
-    if (db_flush(db, what, deadline, err) != DB_DONE)
+    if (db_flush(db, deadline, err) != DB_DONE)
         return DB_LOST;
     for (;;) {
         PGresult *res = NULL;
-        if (db_next(db, what, deadline, &res, err) != DB_DONE) {
+        if (db_next(db, deadline, &res, err) != DB_DONE) {
             PQclear(first);
             return DB_LOST;
         }
@@ -75,7 +75,7 @@ static enum db_outcome finish(struct cm_db *db, const char *what, cm_usec deadli
             first = res;
     }
     if (!first)
-        return db_lost(db, what, err);
+        return db_lost(db, err);
     ExecStatusType status = PQresultStatus(first);
     if (status == PGRES_TUPLES_OK || status == PGRES_COMMAND_OK) {
         *ret = first;
@@ -91,7 +91,7 @@ static enum db_outcome prepare(struct cm_db *db, const struct cm_db_stmt *st, cm
 {
     PGresult *res = NULL;
     if (!db_send_prepare(db, st))
-        return db_lost(db, st->name, err);
+        return db_lost(db, err);
     enum db_outcome out = finish(db, st->name, deadline, &res, err);
     PQclear(res);
     if (out == DB_DONE)
@@ -112,7 +112,7 @@ static enum db_outcome run_once(struct cm_db *db, struct cm_arena *a, const stru
     }
     PGresult *res = NULL;
     if (!db_send_query(db, st, args))
-        return db_lost(db, st->name, err);
+        return db_lost(db, err);
     enum db_outcome out = finish(db, st->name, deadline, &res, err);
     if (out != DB_DONE)
         return out;
@@ -197,7 +197,7 @@ enum cm_code cm_db_check(struct cm_db *db, const struct cm_db_stmt *st, struct c
         return err->code;
     PGresult *res = NULL;
     if (!PQsendDescribePrepared(db->pg, st->name)) {
-        db_lost(db, st->name, err);
+        db_lost(db, err);
         return err->code;
     }
     if (finish(db, st->name, deadline, &res, err) != DB_DONE)

@@ -60,6 +60,8 @@ struct coderd {
 
     struct ssl_ctx_st *tls;
     struct cm_http_server *http, *https;
+
+    _Atomic cm_usec unavailable_log_at; /* not before (monotonic): see api/front.c */
 };
 
 /* opt: borrowed for the life of the app. Starts listening; requests are answered once app_run runs
