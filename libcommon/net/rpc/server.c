@@ -303,10 +303,12 @@ static void on_sweep(void *arg)
         if (p->unanswered == 0 && p->last_seen < limit)
             silent[n++] = p->id;
     }
-    struct cm_map *failures = s->failures;
+    struct cm_map *failures = s->failures, *proofs = s->proofs;
     s->failures = cm_map_new();
+    s->proofs = cm_map_new();
     pthread_mutex_unlock(&s->lock);
     cm_map_free(failures);
+    cm_map_free(proofs);
     for (size_t i = 0; i < n; i++) {
         CM_DEBUG("rpc: connection dropped, no heartbeat", CM_F_INT(pipe, silent[i]));
         rpc_pipe_close(s, silent[i]);
@@ -380,6 +382,7 @@ enum cm_code cm_rpc_server_new(const struct cm_rpc_server_config *cfg,
     s->pipes = cm_map_new();
     s->tokens = cm_map_new();
     s->failures = cm_map_new();
+    s->proofs = cm_map_new();
     uint64_t first;
     cm_random_bytes(&first, sizeof(first));
     s->next_token = first | 1;
@@ -490,6 +493,7 @@ void cm_rpc_server_free(struct cm_rpc_server *s)
     cm_map_free(s->methods);
     cm_map_free(s->tokens);
     cm_map_free(s->failures);
+    cm_map_free(s->proofs);
     pthread_cond_destroy(&s->idle);
     pthread_mutex_destroy(&s->lock);
     cm_secret_wipe(s, sizeof(*s));

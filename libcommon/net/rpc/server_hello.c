@@ -1,47 +1,104 @@
 /* Hello: who is it, which versions do we share, and a ticket for the time after. */
+#include <openssl/sha.h>
+
 #include "base/random.h"
 #include "base/secret.h"
 #include "base/version.h"
 #include "net/rpc/server_impl.h"
 #include "obs/log.h"
 
-/* Refused Hellos of one address between two sweeps, and addresses that are counted. */
-#define FAILURES_MAX  20
-#define ADDRESSES_MAX 4096
+/* Refused Hellos between two sweeps: with one proof (a token, a key's name) from one address, and
+ * all of one address. Behind a balancer that is not trusted to name its clients, all callers have
+ * one address: one that nobody knows any more, and tries again and again, must hold up itself
+ * only. So the second limit is there for the price of a refusal, not for guesses, and is far from
+ * what a fleet of forgotten callers does. */
+#define PROOF_FAILURES_MAX   20
+#define ADDRESS_FAILURES_MAX 1000
+#define ADDRESSES_MAX        4096
+#define PROOFS_MAX           16384
 
 /* All refusals of a handshake read like this, whatever the cause. */
 static const char REFUSED[] =
     "refused: wrong key or unknown key name; the server's log has the cause";
+
+/* By address and by what was tried there, which may be a secret: its digest. */
+struct proof_key {
+    char address[RPC_ADDRESS_MAX];
+    uint8_t digest[32];
+};
 
 static struct cm_str address_key(const struct rpc_work *w)
 {
     return cm_str(w->address);
 }
 
-static bool failed_too_often(struct rpc_work *w)
+static struct cm_str proof_key(const struct rpc_work *w, struct cm_str proof, struct proof_key *k)
+{
+    *k = (struct proof_key){0};
+    memcpy(k->address, w->address, strlen(w->address));
+    SHA256((const uint8_t *)proof.ptr, proof.len, k->digest);
+    return cm_str_n((const char *)k, sizeof(*k));
+}
+
+/* counts: a member of the server, which each sweep replaces. */
+static bool over(struct rpc_work *w, struct cm_map *const *counts, struct cm_str key, uintptr_t max)
 {
     struct cm_rpc_server *s = w->server;
     pthread_mutex_lock(&s->lock);
-    uintptr_t n = (uintptr_t)cm_map_get(s->failures, address_key(w));
+    uintptr_t n = (uintptr_t)cm_map_get(*counts, key);
     pthread_mutex_unlock(&s->lock);
-    return !w->is_unix && n >= FAILURES_MAX;
+    return !w->is_unix && n >= max;
 }
 
-static void count_failure(struct rpc_work *w)
+static bool address_failed_too_often(struct rpc_work *w)
+{
+    return over(w, &w->server->failures, address_key(w), ADDRESS_FAILURES_MAX);
+}
+
+static bool proof_failed_too_often(struct rpc_work *w, struct cm_str proof)
+{
+    struct proof_key k;
+    return over(w, &w->server->proofs, proof_key(w, proof, &k), PROOF_FAILURES_MAX);
+}
+
+static void count_one(struct cm_map *counts, struct cm_str key, size_t max)
+{
+    uintptr_t n = (uintptr_t)cm_map_get(counts, key);
+    if (n || cm_map_count(counts) < max)
+        cm_map_put(counts, key, (void *)(n + 1)); /* a count, not a pointer */
+}
+
+/* That we could not look is no fault of the caller's. */
+static bool is_fault_of_caller(enum cm_code code)
+{
+    return cm_code_http_status(code) < 500 && code != CM_CANCELED;
+}
+
+static void count_failure(struct rpc_work *w, struct cm_str proof, enum cm_code code)
 {
     struct cm_rpc_server *s = w->server;
+    struct proof_key k;
+    struct cm_str key = proof_key(w, proof, &k);
     pthread_mutex_lock(&s->lock);
     s->refused++;
-    uintptr_t n = (uintptr_t)cm_map_get(s->failures, address_key(w));
-    if (n || cm_map_count(s->failures) < ADDRESSES_MAX)
-        cm_map_put(s->failures, address_key(w), (void *)(n + 1)); /* a count, not a pointer */
+    if (is_fault_of_caller(code)) {
+        count_one(s->failures, address_key(w), ADDRESSES_MAX);
+        count_one(s->proofs, key, PROOFS_MAX);
+    }
     pthread_mutex_unlock(&s->lock);
 }
 
-static void refuse(struct rpc_work *w, enum cm_code code, const struct cm_err *err,
-                   const uint8_t *secret)
+static void too_often(struct rpc_work *w)
 {
-    count_failure(w);
+    rpc_reply(w, CODER__RPC__V1__REPLY_CODE__REPLY_RATE_LIMITED,
+              "too many refused Hellos; wait a while", NULL, NULL);
+}
+
+/* proof: what it was refused with; empty when it brought none. */
+static void refuse(struct rpc_work *w, struct cm_str proof, enum cm_code code,
+                   const struct cm_err *err, const uint8_t *secret)
+{
+    count_failure(w, proof, code);
     CM_WARN("rpc: caller refused", CM_F_CSTR(client, w->address), CM_F_ERR(err));
     rpc_reply_err(w, code, err, secret);
 }
@@ -215,8 +272,10 @@ struct lookup {
 static enum cm_code look_up(void *ctx, struct cm_str name, uint8_t key[CM_PSK_KEY], bool *found,
                             struct cm_err *err)
 {
-    const struct rpc_work *w = ((struct lookup *)ctx)->w;
+    struct rpc_work *w = ((struct lookup *)ctx)->w;
     const struct cm_rpc_server_config *cfg = &w->server->cfg;
+    if (proof_failed_too_often(w, name))
+        return cm_err_set(err, CM_RATE_LIMITED, "too many refused handshakes with this name");
     if (!cm_str_is_utf8(name))
         return CM_OK; /* so no key's name */
     return cfg->psk(cfg->app, w->rq.thread_ctx, name, key, found, err);
@@ -226,9 +285,13 @@ static void handshake_refused(struct rpc_work *w, const struct cm_psk *p, enum c
                               const struct cm_err *err)
 {
     struct cm_str name = p ? cm_psk_name(p) : CM_STR_NONE;
+    if (code == CM_RATE_LIMITED) {
+        too_often(w);
+        return;
+    }
+    count_failure(w, name, code);
     if (!cm_str_is_utf8(name))
         name = CM_STR("(not UTF-8)");
-    count_failure(w);
     CM_WARN("rpc: handshake refused", CM_F_CSTR(client, w->address), CM_F_STR(key_name, name),
             CM_F_ERR(err));
     if (code == CM_UNAUTHENTICATED || code == CM_INVALID || code == CM_DENIED)
@@ -278,7 +341,7 @@ static void finish_handshake(struct rpc_work *w, const struct cm_psk *p,
         struct cm_rpc_hello h = {.kind = CM_RPC_EXTERNAL, .key_name = cm_psk_name(p)};
         code = welcome(w, caller, &h, secret, &err);
         if (code != CM_OK)
-            refuse(w, code, &err, secret);
+            refuse(w, cm_psk_name(p), code, &err, secret);
     }
     cm_secret_wipe(secret, sizeof(secret));
 }
@@ -315,7 +378,7 @@ static void handshake(struct rpc_work *w, const Coder__Rpc__V1__Handshake *m)
     struct cm_uuid id;
     if (cfg->api[CM_RPC_EXTERNAL].max == 0) {
         cm_err_set(&err, CM_DENIED, "this server takes no external provisioners");
-        refuse(w, CM_DENIED, &err, NULL);
+        refuse(w, CM_STR_NONE, CM_DENIED, &err, NULL);
         return;
     }
     if (m->step == 1)
@@ -383,9 +446,8 @@ void rpc_hello(struct rpc_work *w, struct cm_str payload)
 {
     struct cm_err err = {.code = CM_OK};
     ProtobufCMessage *pm = NULL;
-    if (failed_too_often(w)) {
-        rpc_reply(w, CODER__RPC__V1__REPLY_CODE__REPLY_RATE_LIMITED,
-                  "too many refused Hellos from this address; wait a while", NULL, NULL);
+    if (address_failed_too_often(w)) {
+        too_often(w);
         return;
     }
     enum cm_code code =
@@ -400,8 +462,12 @@ void rpc_hello(struct rpc_work *w, struct cm_str payload)
         code = plain_caller(w, m, &h, &err);
     if (code == CM_OK && h.token.len > CM_RPC_NAME_MAX)
         code = cm_err_set(&err, CM_UNAUTHENTICATED, "a token of %zu bytes", h.token.len);
+    if (proof_failed_too_often(w, h.token)) {
+        too_often(w);
+        return;
+    }
     if (code == CM_OK)
         code = welcome(w, m->caller, &h, NULL, &err);
     if (code != CM_OK)
-        refuse(w, code, &err, NULL);
+        refuse(w, h.token, code, &err, NULL);
 }

@@ -105,8 +105,9 @@ struct cm_rpc_server {
     bool aborting;             /* and those that did are taken back */
     struct cm_link handshakes; /* oldest first */
     unsigned n_handshakes;
-    struct cm_map *failures; /* address -> count of refused Hellos since the last sweep */
-    unsigned n_inside;       /* threads that are in a call of nng for a context */
+    /* Counts of refused Hellos since the last sweep: by address; by address and proof. */
+    struct cm_map *failures, *proofs;
+    unsigned n_inside; /* threads that are in a call of nng for a context */
     uint64_t requests, refused;
 };
 

@@ -238,27 +238,56 @@ static void the_private_port_wants_its_secret(void **state)
     nng_close(sock);
 }
 
-static void say_hello(nng_socket sock, unsigned step, ProtobufCBinaryData id, struct cm_str data,
-                      struct cm_buf *out)
+static void send_hello(nng_socket sock, const Coder__Rpc__V1__HelloRequest *m, struct cm_buf *out)
 {
     CM_AUTO(cm_arena) a = cm_arena_new();
-    Coder__Rpc__V1__HelloRequest m = CODER__RPC__V1__HELLO_REQUEST__INIT;
-    Coder__Rpc__V1__Handshake h = CODER__RPC__V1__HANDSHAKE__INIT;
     Coder__Rpc__V1__Envelope e = CODER__RPC__V1__ENVELOPE__INIT;
     struct cm_str payload;
     struct cm_err err;
-    m.handshake = &h;
-    h.step = step;
-    h.data = cm_rpc_bytes(a, data);
-    h.has_id = id.len > 0;
-    h.id = id;
-    assert_int_equal(cm_rpc_pack(a, &m.base, &payload, &err), CM_OK);
+    assert_int_equal(cm_rpc_pack(a, &m->base, &payload, &err), CM_OK);
     e.version = 1;
     e.method = (char[]){"rpc.Hello"};
     e.request_id = (ProtobufCBinaryData){16, (uint8_t[16]){1}};
     e.has_payload = 1;
     e.payload = cm_rpc_bytes(a, payload);
     assert_int_equal(exchange(sock, &e.base, out), 0);
+}
+
+static void say_hello(nng_socket sock, unsigned step, ProtobufCBinaryData id, struct cm_str data,
+                      struct cm_buf *out)
+{
+    CM_AUTO(cm_arena) a = cm_arena_new();
+    Coder__Rpc__V1__HelloRequest m = CODER__RPC__V1__HELLO_REQUEST__INIT;
+    Coder__Rpc__V1__Handshake h = CODER__RPC__V1__HANDSHAKE__INIT;
+    m.handshake = &h;
+    h.step = step;
+    h.data = cm_rpc_bytes(a, data);
+    h.has_id = id.len > 0;
+    h.id = id;
+    send_hello(sock, &m, out);
+}
+
+static unsigned reply_code(struct cm_str got)
+{
+    CM_AUTO(cm_arena) a = cm_arena_new();
+    ProtobufCMessage *r = NULL;
+    struct cm_err err;
+    assert_int_equal(cm_rpc_unpack(a, &coder__rpc__v1__reply__descriptor, got, &r, &err), CM_OK);
+    return ((Coder__Rpc__V1__Reply *)r)->body->code;
+}
+
+/* What an agent with that token is told. */
+static unsigned agent_hello(nng_socket sock, const char *token)
+{
+    CM_AUTOBUF struct cm_buf got = CM_BUF_INIT(65536);
+    Coder__Rpc__V1__HelloRequest m = CODER__RPC__V1__HELLO_REQUEST__INIT;
+    Coder__Rpc__V1__CallerInfo c = CODER__RPC__V1__CALLER_INFO__INIT;
+    c.kind = CODER__RPC__V1__CALLER_KIND__CALLER_AGENT;
+    c.api_min = c.api_max = 2;
+    m.caller = &c;
+    m.agent_token = (char *)(uintptr_t)token;
+    send_hello(sock, &m, &got);
+    return reply_code(cm_buf_view(&got));
 }
 
 static void psk_flight(const char *name, const char *text, struct cm_psk **ret, struct cm_buf *out)
@@ -351,22 +380,43 @@ static void a_handshake_s_last_step_must_be_whole(void **state)
 static void guessing_is_slowed_down(void **state)
 {
     struct both *b = *state;
-    CM_AUTO(cm_arena) a = cm_arena_new();
     CM_AUTOBUF struct cm_buf got = CM_BUF_INIT(65536), flight = CM_BUF_INIT(65536);
     CM_AUTO(cm_psk) p = NULL;
-    struct cm_err err;
-    ProtobufCMessage *r = NULL;
+    CM_AUTO(cm_psk) q = NULL;
     unsigned code = 0, tries = 0;
     psk_flight(PSK_NAME, "wrong-wrong-wrong-wrong", &p, &flight);
     nng_socket sock = raw_dial(&b->s, b->s.private_port.secret);
     for (; tries < 100 && code != CODER__RPC__V1__REPLY_CODE__REPLY_RATE_LIMITED; tries++) {
         say_hello(sock, 1, (ProtobufCBinaryData){0, NULL}, cm_buf_view(&flight), &got);
-        assert_int_equal(
-            cm_rpc_unpack(a, &coder__rpc__v1__reply__descriptor, cm_buf_view(&got), &r, &err),
-            CM_OK);
-        code = ((Coder__Rpc__V1__Reply *)r)->body->code;
+        code = reply_code(cm_buf_view(&got));
     }
     assert_int_equal(tries, 21);
+    /* Whoever comes from the same address, as all do behind a balancer, and tries another name is
+     * not held up; nor is an agent. */
+    cm_buf_reset(&flight);
+    psk_flight("another", "wrong-wrong-wrong-wrong", &q, &flight);
+    say_hello(sock, 1, (ProtobufCBinaryData){0, NULL}, cm_buf_view(&flight), &got);
+    assert_int_equal(reply_code(cm_buf_view(&got)),
+                     CODER__RPC__V1__REPLY_CODE__REPLY_UNAUTHENTICATED);
+    assert_int_equal(agent_hello(sock, AGENT_TOKEN), CODER__RPC__V1__REPLY_CODE__REPLY_OK);
+    nng_close(sock);
+}
+
+static void forgotten_agents_do_not_hold_up_others_of_their_address(void **state)
+{
+    struct both *b = *state;
+    unsigned code = 0, tries = 0;
+    nng_socket sock = raw_dial(&b->s, b->s.private_port.secret);
+    for (; tries < 100 && code != CODER__RPC__V1__REPLY_CODE__REPLY_RATE_LIMITED; tries++)
+        code = agent_hello(sock, "5e9cd5a4-7f6c-4a0e-9a60-3a4b4f5f6a70");
+    assert_int_equal(tries, 21);
+    for (unsigned i = 0; i < 50; i++) {
+        char token[64];
+        snprintf(token, sizeof(token), "%08x-7f6c-4a0e-9a60-3a4b4f5f6a70", i);
+        assert_int_equal(agent_hello(sock, token),
+                         CODER__RPC__V1__REPLY_CODE__REPLY_UNAUTHENTICATED);
+    }
+    assert_int_equal(agent_hello(sock, AGENT_TOKEN), CODER__RPC__V1__REPLY_CODE__REPLY_OK);
     nng_close(sock);
 }
 
@@ -443,6 +493,7 @@ int main(void)
         TEST(all_refusals_of_a_handshake_are_the_same_bytes),
         TEST(a_handshake_s_last_step_must_be_whole),
         TEST(guessing_is_slowed_down),
+        TEST(forgotten_agents_do_not_hold_up_others_of_their_address),
         TEST(errors_of_connecting_are_precise),
         TEST(the_front_takes_only_nng),
     };
