@@ -1,14 +1,15 @@
 #!/usr/bin/python3
 """An agent in a network and a root folder of its own, from where nothing but the public port of nginx can be dialled.
 
-Its start script fetches the program through nginx; people reach it by `coder ssh` and by OpenSSH, also while coderd is
-killed (kill -9) and started again under a session: it goes on, and nothing of it is lost or doubled.
+Its start script fetches the program through nginx, behind which a capture sees nng's messages; people reach it by
+`coder ssh`, by OpenSSH and by a forwarded port, also while coderd is killed (kill -9) and started again under a session: it
+goes on, and nothing of it is lost or doubled.
 """
 import os
 import re
 import subprocess
 
-from balancer import Balanced, Namespace, need_root
+from balancer import Balanced, Capture, Namespace, need_root, unmask
 from cluster import STRETCH, eventually, free_port
 
 TEMPLATE = """
@@ -112,6 +113,32 @@ def walls(c, ns, ssh):
     assert "ca.pem" in ssh("ls", "/") and not os.path.exists("/ca.pem")
 
 
+def messages(wire):
+    """The agent's RPCs are nng's own protocol over a WebSocket, through nginx."""
+    streams = wire.streams()
+    rpc = [n for (n, is_to_coderd), data in streams.items() if is_to_coderd and data.startswith(b"GET /rpc ")]
+    assert rpc, [data[:60] for data in streams.values()]
+    for n in rpc:
+        for way in (True, False):
+            assert b"rep.sp.nanomsg.org" in streams[n, way].split(b"\r\n\r\n")[0], streams[n, way][:1000]
+        assert streams[n, False].startswith(b"HTTP/1.1 101 "), streams[n, False][:100]
+    asked = b"".join(unmask(streams[n, True]) for n in rpc)
+    for method in (b"rpc.Hello", b"agent.Manifest", b"agent.Startup", b"agent.Lifecycle"):
+        assert method in asked, f"{method} was not said in {asked}"
+
+
+def forwarded(c, ns, ssh, env):
+    """A server that only the agent can dial is reached through a port of this machine."""
+    inside, here = 8080, free_port()
+    ssh(f"cd /tmp; echo served from $(readlink /proc/self/ns/net) > page; python3 -m http.server --bind 127.0.0.1 {inside} "
+        "> log 2>&1 < /dev/null &")
+    forward = c.add("forward", [c.path("coder"), "port-forward", "dev", "--tcp", f"{here}:{inside}"], env).start()
+    page = eventually(lambda: c.client(url=f"http://127.0.0.1:{here}").request("GET", "/page").body, 30, "the forwarded port")
+    assert page.decode() == f"served from {ssh('readlink', '/proc/self/ns/net')}", page
+    assert not ns.can_dial(ns.host, here)
+    assert forward.stop(2) in (0, 1, 130), forward.log()
+
+
 def killed(c, session, count):
     """coderd dies under a session in which a numbered stream runs in both directions."""
     session.say("first\n")
@@ -123,6 +150,7 @@ def killed(c, session, count):
         session.wait(f"got while dead {i}\n", 60)
         session.say(f"after {i}\n")
         session.wait(f"got after {i}\n")
+    session.wait("\n1000\n", 60)
     session.say("last\n")
     session.wait("got last\n")
     assert session.end() == 0, session.stderr()
@@ -158,14 +186,20 @@ def main():
         c.add_provisionerd(0).start()
         files = {"main.tf": TEMPLATE % {"namespace": ns.name, "enter": c.dir + "/enter.sh", "log": c.dir + "/agent.log"}}
         template = c.push_template(admin, "walled", files)
-        ws = c.make_workspace(admin, "dev", template)
         try:
-            c.wait_agent(admin, ws)
+            with Capture(c, c.port) as wire:
+                ws = c.make_workspace(admin, "dev", template)
+                c.wait_agent(admin, ws)
+            messages(wire)
             env = {**c.coder_env(admin), **c.through()}
             argv = [c.path("coder"), "ssh", "dev", "--"]
             openssh = ssh_argv(c, admin, env)
             print("walls", flush=True)
-            walls(c, ns, lambda *a: c.coder("ssh", "dev", "--", *a, client=admin, env=c.through()).stdout)
+            def ssh(*args):
+                return c.coder("ssh", "dev", "--", *args, client=admin, env=c.through()).stdout
+            walls(c, ns, ssh)
+            print("forwarded", flush=True)
+            forwarded(c, ns, ssh, env)
             print("openssh", flush=True)
             done = subprocess.run([*openssh, "echo $SSH_CONNECTION; cat; exit 7"], input="x" * 3000000, env={**c.env, **env},
                                   capture_output=True, text=True, timeout=60 * STRETCH, check=False)

@@ -139,6 +139,7 @@ class Capture:
     """All packets of a TCP port on loopback, from here to stop()."""
 
     def __init__(self, cluster, port):
+        self.cluster = cluster
         self.file, self.port = os.path.join(cluster.dir, f"capture{port}.pcapng"), port
         self.process = cluster.add(f"dumpcap{len(cluster.processes)}",
                                    ["dumpcap", "-q", "-i", "lo", "-f", f"tcp port {port}", "-B", "64", "-w", self.file])
@@ -148,10 +149,19 @@ class Capture:
         self.process.wait_log(r"^File: ")
         return self
 
-    def __exit__(self, *_):
+    def __exit__(self, kind, *_):
+        if not kind:
+            # What is seen is written a moment later: the last that is asked must be there.
+            last = "/last" + uuid.uuid4().hex
+            self.cluster.client(url=f"http://127.0.0.1:{self.port}").request("GET", last)
+            eventually(lambda: last.encode() in self.bytes(), 30, "the last request in the capture")
         assert self.process.stop(2) == 0, self.process.log()
         lost = re.search(r"dropped on interface '[^']*': \d+/(\d+)", self.process.log())
         assert lost and lost[1] == "0", f"the capture is not complete: {self.process.log()}"
+
+    def bytes(self):
+        with open(self.file, "rb") as f:
+            return f.read()
 
     def streams(self):
         """{(stream, is_to_coderd): bytes}, in order and without what was sent twice."""
