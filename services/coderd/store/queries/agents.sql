@@ -14,18 +14,6 @@ JOIN workspace_builds b ON b.job_id = r.job_id AND b.transition = 'start'
 JOIN workspaces w ON w.latest_build_id = b.id AND NOT w.deleted
 WHERE a.hashed_token = $hashed_token AND a.hashed_token <> '' AND NOT a.deleted;
 
--- The newest agent of a cloud instance.
--- query store_agent_by_instance(instance_id text) -> optional store_agent_auth
-SELECT a.id AS agent_id, a.name AS agent_name, w.id AS workspace_id, w.name AS workspace_name, w.owner_id,
-       w.owner_username, w.organization_id, w.template_id, b.id AS build_id, b.job_id
-FROM workspace_agents a
-JOIN workspace_resources r ON r.id = a.resource_id
-JOIN workspace_builds b ON b.job_id = r.job_id AND b.transition = 'start'
-JOIN workspaces w ON w.latest_build_id = b.id AND NOT w.deleted
-WHERE a.instance_id = $instance_id AND a.instance_id <> '' AND NOT a.deleted
-ORDER BY a.created_at DESC
-LIMIT 1;
-
 -- status is computed as of now. workspace_id, owner_id and so on are nil for agents of an import's plan.
 -- row store_agent: id uuid, resource_id uuid, parent_id uuid?, name text, instance_id text, architecture text,
 --     operating_system text, environment_variables jsonmap, directory text, motd_file text,

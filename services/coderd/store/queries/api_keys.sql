@@ -33,9 +33,6 @@ UPDATE api_keys SET expires_at = now(), updated_at = now() WHERE id = $id;
 -- query store_api_key_delete(id text) -> exec
 DELETE FROM api_keys WHERE id = $id;
 
--- query store_api_keys_delete_by_user(user_id uuid) -> exec
-DELETE FROM api_keys WHERE user_id = $user_id;
-
 -- The key used, and all keys of apps.
 -- query store_api_keys_logout(id text, user_id uuid) -> exec
 DELETE FROM api_keys

@@ -28,12 +28,6 @@ WHERE b.id = ANY ($ids);
 -- query store_build_by_number(workspace_id uuid, build_number int) -> one store_build
 SELECT {b} FROM workspace_build_details b WHERE b.workspace_id = $workspace_id AND b.build_number = $build_number;
 
--- query store_build_latest(workspace_id uuid) -> one store_build
-SELECT {b} FROM workspace_build_details b
-WHERE b.workspace_id = $workspace_id
-ORDER BY b.build_number DESC
-LIMIT 1;
-
 -- Newest first; after_id is the last of the page before; limit 0: all.
 -- query store_builds_page(workspace_id uuid, since time?, after_id uuid?, limit int, offset int) -> many store_build
 SELECT {b} FROM workspace_build_details b

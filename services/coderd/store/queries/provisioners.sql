@@ -9,9 +9,6 @@ SELECT {k} FROM provisioner_keys k
 WHERE k.organization_id = $organization_id AND k.hashed_secret <> ''
 ORDER BY lower(k.name);
 
--- query store_provisioner_key_by_secret(hashed_secret bytes) -> optional store_provisioner_key
-SELECT {k} FROM provisioner_keys k WHERE k.hashed_secret = $hashed_secret AND k.hashed_secret <> '';
-
 -- Violates provisioner_keys_name_key.
 -- query store_provisioner_key_insert(id uuid, organization_id uuid, name text, hashed_secret bytes, tags jsonmap) -> exec
 INSERT INTO provisioner_keys (id, organization_id, name, hashed_secret, tags)

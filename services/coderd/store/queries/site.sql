@@ -7,12 +7,6 @@ SELECT value FROM site_configs WHERE key = $key;
 INSERT INTO site_configs (key, value) VALUES ($key, $value)
 ON CONFLICT (key) DO UPDATE SET value = excluded.value;
 
--- The value that is stored afterwards: the given one, unless another replica was first.
--- query store_site_config_init(key text, value text) -> one text
-INSERT INTO site_configs (key, value) VALUES ($key, $value)
-ON CONFLICT (key) DO UPDATE SET value = site_configs.value
-RETURNING value;
-
 -- row store_crypto_key: feature text, sequence int, secret bytes, starts_at time, deletes_at time?
 
 -- Newest first; those past deletes_at are gone.
@@ -26,10 +20,6 @@ ORDER BY sequence DESC;
 -- query store_crypto_key_insert(feature text, sequence int, secret bytes, starts_at time) -> exec
 INSERT INTO crypto_keys (feature, sequence, secret, starts_at) VALUES ($feature, $sequence, $secret, $starts_at)
 ON CONFLICT DO NOTHING;
-
--- query store_crypto_key_retire(feature text, sequence int, deletes_at time) -> exec
-UPDATE crypto_keys SET deletes_at = $deletes_at
-WHERE feature = $feature AND sequence = $sequence AND deletes_at IS NULL;
 
 -- query store_crypto_keys_purge() -> exec
 DELETE FROM crypto_keys WHERE deletes_at <= now();

@@ -9,9 +9,6 @@
 -- query store_template_version_by_id(id uuid) -> one store_template_version
 SELECT {v} FROM template_version_details v WHERE v.id = $id;
 
--- query store_template_version_by_job(job_id uuid) -> one store_template_version
-SELECT {v} FROM template_version_details v WHERE v.job_id = $job_id;
-
 -- query store_template_version_by_name(template_id uuid, name text) -> one store_template_version
 SELECT {v} FROM template_version_details v WHERE v.template_id = $template_id AND lower(v.name) = lower($name);
 
@@ -128,9 +125,6 @@ VALUES ($id, $template_version_id, $name, $description, $icon, $is_default, $pre
 -- ---- workspace tags ----
 
 -- row store_pair: key text, value text
-
--- query store_template_version_workspace_tags(template_version_id uuid) -> many store_pair
-SELECT key, value FROM template_version_workspace_tags WHERE template_version_id = $template_version_id ORDER BY key;
 
 -- query store_template_version_workspace_tags_insert(template_version_id uuid, keys text[], values text[]) -> exec
 INSERT INTO template_version_workspace_tags (template_version_id, key, value)

@@ -112,11 +112,6 @@ WITH keys AS (DELETE FROM api_keys WHERE user_id = $id),
 UPDATE users SET deleted = true, updated_at = now()
 WHERE id = $id AND NOT deleted;
 
--- Sign of life of many at once.
--- query store_users_seen(ids uuid[], seen_at time) -> exec
-UPDATE users SET last_seen_at = $seen_at
-WHERE id = ANY ($ids) AND (last_seen_at IS NULL OR last_seen_at < $seen_at);
-
 -- row store_user_page: id uuid, username text, email text, name text, avatar_url text,
 --     status enum api_user_status, login_type enum api_login_type, rbac_roles text[],
 --     is_service_account bool, created_at time, updated_at time, last_seen_at time,
@@ -154,19 +149,12 @@ FROM found u
 ORDER BY lower(u.username)
 LIMIT nullif($limit, 0) OFFSET $offset;
 
--- Those of ids that are people.
--- query store_users_count_active(ids uuid[]) -> one int
-SELECT count(*) FROM users WHERE id = ANY ($ids) AND NOT deleted AND NOT is_system;
-
 -- ---- settings ----
 
 -- row store_user_config: key text, value text
 
 -- query store_user_configs(user_id uuid) -> many store_user_config
 SELECT key, value FROM user_configs WHERE user_id = $user_id ORDER BY key;
-
--- query store_user_config_get(user_id uuid, key text) -> optional text
-SELECT value FROM user_configs WHERE user_id = $user_id AND key = $key;
 
 -- query store_user_config_set(user_id uuid, key text, value text) -> exec
 INSERT INTO user_configs (user_id, key, value) VALUES ($user_id, $key, $value)
