@@ -141,12 +141,17 @@ function(cm_link_ target scope deps pkgs libs)
   target_link_libraries(${target} ${scope} Threads::Threads)
 endfunction()
 
-# Subfolders that exist, in the order given, without those in CM_SKIP (a list for work in progress).
+# cm_embed(pages.c page_files DIR FILE...): a source in the build folder with the table page_files (base/embedded.h).
+function(cm_embed out symbol dir)
+  add_custom_command(OUTPUT ${CMAKE_CURRENT_BINARY_DIR}/${out}
+    COMMAND /usr/bin/python3 ${CMAKE_SOURCE_DIR}/scripts/gen/embed.py ${CMAKE_CURRENT_BINARY_DIR}/${out} ${symbol} ${dir} ${ARGN}
+    DEPENDS ${ARGN} ${CMAKE_SOURCE_DIR}/scripts/gen/embed.py
+    VERBATIM)
+endfunction()
+
 function(cm_subdirectories)
   foreach(d ${ARGN})
-    if(EXISTS ${CMAKE_CURRENT_SOURCE_DIR}/${d}/CMakeLists.txt AND NOT d IN_LIST CM_SKIP)
-      add_subdirectory(${d})
-    endif()
+    add_subdirectory(${d})
   endforeach()
 endfunction()
 

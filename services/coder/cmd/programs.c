@@ -4,53 +4,29 @@
 #include <stdlib.h>
 #include <unistd.h>
 
+#include "agent.h"
 #include "cmd/admin.h"
 #include "cmd/provisioners.h"
-#include "sys/fs.h"
-
-#ifdef CODER_HAS_AGENT
-#include "agent.h"
-#endif
-#ifdef CODER_HAS_SERVER
 #include "server.h"
-#endif
-
-#if !defined(CODER_HAS_AGENT) || !defined(CODER_HAS_SERVER)
-static int left_out(int argc, char **argv)
-{
-    (void)argc;
-    fprintf(stderr, "%s was built without this part.\n", argv[0]);
-    return 1;
-}
-#endif
+#include "sys/fs.h"
 
 const struct command command_agent = {
     .name = "agent",
     .brief = "Starts the Coder workspace agent.",
     .hidden = true,
     .raw_args = true,
-#ifdef CODER_HAS_AGENT
     .run_main = agent_main,
-#else
-    .run_main = left_out,
-#endif
 };
 
-#ifdef CODER_HAS_SERVER
 static const struct command *const server_sub[] = {&server_create_admin, NULL};
-#endif
 
 const struct command command_server = {
     .name = "server",
     .brief = "Start a Coder server",
     .raw_args = true,
-#ifdef CODER_HAS_SERVER
     .sub = server_sub,
     .run_main = server_main,
     .reference = server_reference,
-#else
-    .run_main = left_out,
-#endif
 };
 
 /* --- provisioner start --- */

@@ -10,7 +10,7 @@
 #include "codec/yaml.h"
 #include "sys/fd.h"
 #include "sys/fs.h"
-#include "templates/embed.h"
+#include "starters.h"
 
 #define TEMPLATE_MAX ((size_t)1 << 20)
 #define MESSAGE_LONG 72
@@ -313,7 +313,7 @@ static const struct cm_opt init_opts[] = {
 static size_t starter_names(struct cm_arena *a, const char **ret, size_t max)
 {
     size_t n = 0;
-    for (const struct embedded_file *f = starter_files; f->name; f++) {
+    for (const struct cm_embedded_file *f = starter_files; f->name; f++) {
         struct cm_str id;
         bool known = false;
         cm_str_split(cm_str(f->name), '/', &id);
@@ -344,7 +344,7 @@ static enum cm_code run_init(struct cli *cli, struct cm_err *err)
         dir = cm_arena_printf(cli->arena, "./%s", id);
     if (cm_fs_mkdirs(dir, 0755, err) != CM_OK)
         return err->code;
-    for (const struct embedded_file *f = starter_files; f->name; f++) {
+    for (const struct cm_embedded_file *f = starter_files; f->name; f++) {
         struct cm_str first, rest = cm_str_split(cm_str(f->name), '/', &first);
         if (!cm_str_eq_c(first, id))
             continue;

@@ -6,17 +6,17 @@
 #include <archive_entry.h>
 
 #include "codec/yaml.h"
-#include "embed.h"
+#include "starters.h"
 
 static const char README[] = "README.md";
 
-static struct cm_str content(const struct embedded_file *f)
+static struct cm_str content(const struct cm_embedded_file *f)
 {
-    return cm_str_n((const char *)f->data, f->len);
+    return cm_str_n(f->data, f->len);
 }
 
 /* "local/main.tf" is main.tf of local. */
-static struct cm_str file_of(const struct embedded_file *f, struct cm_str *ret_id)
+static struct cm_str file_of(const struct cm_embedded_file *f, struct cm_str *ret_id)
 {
     return cm_str_split(cm_str(f->name), '/', ret_id);
 }
@@ -71,11 +71,11 @@ enum cm_code examples_list(struct cm_arena *a, struct api_template_example **ret
                            struct cm_err *err)
 {
     size_t n = 0;
-    for (const struct embedded_file *f = starter_files; f->name; f++)
+    for (const struct cm_embedded_file *f = starter_files; f->name; f++)
         n++;
     *ret = CM_NEW_ARRAY(a, struct api_template_example, n);
     *ret_n = 0;
-    for (const struct embedded_file *f = starter_files; f->name; f++) {
+    for (const struct cm_embedded_file *f = starter_files; f->name; f++) {
         struct cm_str id;
         if (cm_str_eq_c(file_of(f, &id), README) &&
             describe(a, id, content(f), &(*ret)[(*ret_n)++], err) != CM_OK)
@@ -91,7 +91,7 @@ static la_ssize_t put(struct archive *w, void *ctx, const void *data, size_t len
     return (la_ssize_t)len;
 }
 
-static bool add(struct archive *w, struct cm_str name, const struct embedded_file *f)
+static bool add(struct archive *w, struct cm_str name, const struct cm_embedded_file *f)
 {
     char path[256];
     if (name.len >= sizeof(path))
@@ -117,7 +117,7 @@ enum cm_code examples_tar(struct cm_str id, struct cm_buf *out, struct cm_err *e
     bool found = false;
     bool ok = archive_write_set_format_ustar(w) == ARCHIVE_OK &&
               archive_write_open(w, out, NULL, put, NULL) == ARCHIVE_OK;
-    for (const struct embedded_file *f = starter_files; ok && f->name; f++) {
+    for (const struct cm_embedded_file *f = starter_files; ok && f->name; f++) {
         struct cm_str of;
         struct cm_str name = file_of(f, &of);
         if (!cm_str_eq(of, id))

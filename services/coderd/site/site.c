@@ -13,11 +13,13 @@
 #include <zlib.h>
 
 #include "app.h"
+#include "base/embedded.h"
 #include "base/enc.h"
 #include "base/random.h"
 #include "base/version.h"
 #include "obs/log.h"
-#include "site/files.h"
+
+extern const struct cm_embedded_file site_files[]; /* of site/pages/ */
 
 #define BINARIES_MAX 4
 #define BINARY_BYTES ((size_t)64 * 1024 * 1024)
@@ -174,11 +176,11 @@ static void respond(struct api_req *r, int status, const char *type, struct cm_s
             .status = status, .content_type = type, .headers = h, .n_headers = n, .body = body});
 }
 
-static const struct site_file *page_find(const char *name)
+static const struct cm_embedded_file *page_find(const char *name)
 {
-    for (size_t i = 0; i < n_site_files; i++) {
-        if (strcmp(site_files[i].name, name) == 0)
-            return &site_files[i];
+    for (const struct cm_embedded_file *f = site_files; f->name; f++) {
+        if (strcmp(f->name, name) == 0)
+            return f;
     }
     return NULL;
 }
@@ -208,7 +210,8 @@ static struct cm_str html_escape(struct cm_arena *a, struct cm_str s)
 }
 
 /* Replaces {{csrf}} and {{access_url}}; nothing else in a page varies. */
-static struct cm_str page_fill(struct api_req *r, const struct site_file *f, struct cm_str csrf)
+static struct cm_str page_fill(struct api_req *r, const struct cm_embedded_file *f,
+                               struct cm_str csrf)
 {
     CM_AUTOBUF struct cm_buf b = CM_BUF_INIT(f->len + 8192);
     struct cm_str rest = cm_str_n(f->data, f->len);
@@ -234,7 +237,7 @@ static const char HTML[] = "text/html; charset=utf-8";
 
 static void serve_page(struct api_req *r, const char *name)
 {
-    const struct site_file *f = page_find(name);
+    const struct cm_embedded_file *f = page_find(name);
     cm_assert(f);
     struct cm_str csrf = cm_http_cookie(&r->http->head, "csrf_token");
     bool fresh = csrf.len < 16 || csrf.len > 64;
@@ -319,7 +322,7 @@ bool site_serve(struct site *s, struct api_req *r)
     } else if (cm_str_eq_c(path, "/cli-auth")) {
         serve_page(r, "cli-auth.html");
     } else if (cm_str_starts(path, CM_STR("/static/"))) {
-        const struct site_file *f =
+        const struct cm_embedded_file *f =
             page_find(cm_arena_cstr(r->arena, cm_str_sub(path, 8, path.len)));
         if (!f || cm_str_ends(path, CM_STR(".html")))
             return false;
