@@ -223,9 +223,9 @@ static enum cm_code decode(struct decoder *d, const struct cm_message *msg,
     return CM_OK;
 }
 
-enum cm_code cm_json_decode_node(const struct cm_message *msg, struct cm_arena *a,
-                                 const struct cm_json *node, void **ret,
-                                 struct cm_violations *violations, struct cm_err *err)
+static enum cm_code decode_node(const struct cm_message *msg, struct cm_arena *a,
+                                const struct cm_json *node, void **ret,
+                                struct cm_violations *violations, struct cm_err *err)
 {
     struct cm_violations own = {0};
     struct decoder d = {.a = a, .violations = violations ? violations : &own};
@@ -244,7 +244,7 @@ enum cm_code cm_json_decode(const struct cm_message *msg, struct cm_arena *a, st
         *violations = (struct cm_violations){0};
     if ((code = cm_json_parse(a, text, NULL, &node, err)) != CM_OK)
         return code;
-    return cm_json_decode_node(msg, a, node, ret, violations, err);
+    return decode_node(msg, a, node, ret, violations, err);
 }
 
 enum cm_code cm_json_decode_answer(const struct cm_message *msg, struct cm_arena *a,

@@ -51,10 +51,6 @@ CM_MUST_USE enum cm_code cm_json_decode_answer(const struct cm_message *msg, str
 CM_MUST_USE enum cm_code cm_json_decode_answer_list(const struct cm_message *msg,
                                                     struct cm_arena *a, struct cm_str text,
                                                     void **ret, size_t *ret_n, struct cm_err *err);
-/* From a parsed tree (also YAML), with the rules of the table. */
-CM_MUST_USE enum cm_code cm_json_decode_node(const struct cm_message *msg, struct cm_arena *a,
-                                             const struct cm_json *node, void **ret,
-                                             struct cm_violations *violations, struct cm_err *err);
 
 /* Appends the value as JSON, without a newline. value: a struct of msg; NULL shows as null. */
 void cm_json_encode(struct cm_buf *buf, const struct cm_message *msg, const void *value);

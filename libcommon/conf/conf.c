@@ -21,21 +21,6 @@ struct cm_conf {
     size_t n_args;
 };
 
-const char *cm_conf_source_name(enum cm_conf_source s)
-{
-    switch (s) {
-    case CM_CONF_DEFAULT:
-        return "default";
-    case CM_CONF_FILE:
-        return "yaml";
-    case CM_CONF_ENV:
-        return "env";
-    case CM_CONF_FLAG:
-        return "flag";
-    }
-    return "";
-}
-
 void cm_conf_free(struct cm_conf *c)
 {
     if (!c)

@@ -65,7 +65,6 @@ enum cm_conf_source {
     CM_CONF_ENV,
     CM_CONF_FLAG,
 };
-const char *cm_conf_source_name(enum cm_conf_source s);
 
 struct cm_conf;
 
@@ -109,10 +108,6 @@ void cm_conf_markdown(struct cm_buf *out, const struct cm_opt *opts, size_t n);
 /* A configuration file with the values in force, each under a comment with its help: rows that have
  * a YAML path and are neither secret nor deprecated. */
 void cm_conf_yaml(struct cm_buf *out, const struct cm_conf_set *sets, size_t n_sets);
-
-/* One record of CSV as Go's encoding/csv reads it, appended to *list. */
-CM_MUST_USE enum cm_code cm_conf_split_csv(struct cm_arena *a, struct cm_str text,
-                                           struct cm_conf_list *list, struct cm_err *err);
 
 /* For cm_conf_load and its like: the process's environment, from the one place that reads it.
  * Before any thread. */

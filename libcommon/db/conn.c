@@ -41,7 +41,7 @@ void cm_db_free(struct cm_db *db)
     cm_free(db);
 }
 
-void db_drop_prepared(struct cm_db *db)
+static void drop_prepared(struct cm_db *db)
 {
     size_t it = 0;
     struct cm_str key;
@@ -60,7 +60,7 @@ void db_close(struct cm_db *db)
     if (db->pg)
         PQfinish(db->pg);
     db->pg = NULL;
-    db_drop_prepared(db);
+    drop_prepared(db);
 }
 
 /* The server's notices are for people at psql; but a last word to an idle connection comes as one,
@@ -100,7 +100,7 @@ enum cm_code db_ensure(struct cm_db *db, struct cm_err *err)
         return cm_err_set(err, CM_UNAVAILABLE, "the database connection was lost in a transaction");
     }
     if (db->pg && PQstatus(db->pg) == CONNECTION_OK) {
-        db_drop_prepared(db);
+        drop_prepared(db);
         return db_simple(db, "deallocate", "DEALLOCATE ALL", 0, err) == DB_DONE ? CM_OK
                                                                                 : CM_UNAVAILABLE;
     }
@@ -235,11 +235,6 @@ enum db_outcome db_fail(struct cm_db *db, const char *what, const PGresult *res,
 const char *cm_db_sqlstate(const struct cm_db *db)
 {
     return db->sqlstate;
-}
-
-const char *cm_db_constraint(const struct cm_db *db)
-{
-    return db->constraint;
 }
 
 bool cm_db_violates(const struct cm_db *db, const char *constraint)

@@ -40,7 +40,6 @@ enum cm_code db_ensure(struct cm_db *db, struct cm_err *err);
 /* The same, and notices first when the server has closed the idle connection. */
 enum cm_code db_ensure_alive(struct cm_db *db, struct cm_err *err);
 void db_close(struct cm_db *db);
-void db_drop_prepared(struct cm_db *db);
 
 /* Turns what the server refused into *err and remembers SQLSTATE and constraint. Closes the
  * connection when the error means that it is of no use. */

@@ -47,10 +47,9 @@ CM_DEFINE_CLEANUP(cm_db, cm_db_free)
 CM_MUST_USE enum cm_code cm_db_ping(struct cm_db *db, struct cm_err *err);
 /* Changes with every new connection: what was bound to the old one (advisory locks) is gone. */
 uint64_t cm_db_session(const struct cm_db *db);
-/* About the last error of this connection: SQLSTATE ("" when it was none of PostgreSQL's) and
- * constraint. */
+/* About the last error of this connection: its SQLSTATE, "" when it was none of PostgreSQL's; and
+ * whether it was about this constraint. */
 const char *cm_db_sqlstate(const struct cm_db *db);
-const char *cm_db_constraint(const struct cm_db *db);
 bool cm_db_violates(const struct cm_db *db, const char *constraint);
 
 /* ---- what generated code calls ---- */

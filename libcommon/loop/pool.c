@@ -171,11 +171,3 @@ size_t cm_pool_take_more(struct cm_pool *p, struct cm_task *mine, struct cm_task
     pthread_mutex_unlock(&p->lock);
     return n;
 }
-
-size_t cm_pool_queued(struct cm_pool *p)
-{
-    pthread_mutex_lock(&p->lock);
-    size_t n = p->queued;
-    pthread_mutex_unlock(&p->lock);
-    return n;
-}

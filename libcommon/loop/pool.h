@@ -42,4 +42,3 @@ size_t cm_pool_take_more(struct cm_pool *p, struct cm_task *mine, struct cm_task
                          size_t max);
 /* Says that a task taken so is finished. */
 void cm_pool_finish(struct cm_task *t);
-size_t cm_pool_queued(struct cm_pool *p);

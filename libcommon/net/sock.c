@@ -232,17 +232,6 @@ struct cm_stream *cm_sock_stream_new(struct cm_loop *loop, int fd, struct ssl_st
     return &k->s;
 }
 
-int cm_sock_stream_fd(const struct cm_stream *s)
-{
-    const struct sock *k = (const struct sock *)s;
-    return k->bev ? bufferevent_getfd(k->bev) : -1;
-}
-
-struct ssl_st *cm_sock_stream_ssl(const struct cm_stream *s)
-{
-    return ((const struct sock *)s)->ssl;
-}
-
 struct move {
     struct sock *k;
     int fd;

@@ -13,10 +13,6 @@ struct ssl_st;
 struct cm_stream *cm_sock_stream_new(struct cm_loop *loop, int fd, struct ssl_st *ssl,
                                      bool accepting);
 
-/* The descriptor, borrowed; -1 once the stream has failed. */
-int cm_sock_stream_fd(const struct cm_stream *s);
-struct ssl_st *cm_sock_stream_ssl(const struct cm_stream *s); /* borrowed, or NULL */
-
 /* Moves the stream to another loop together with its unread input: the callback is cleared here,
  * then ready(stream, ctx) runs on the other loop, where a new callback may be set. The old pointer
  * is invalid at once. */

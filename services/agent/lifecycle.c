@@ -67,11 +67,6 @@ void lifecycle_set(struct lifecycle *l, Coder__Agent__V1__LifecycleState state)
     send_next(l);
 }
 
-Coder__Agent__V1__LifecycleState lifecycle_get(const struct lifecycle *l)
-{
-    return l->now;
-}
-
 bool lifecycle_reported(const struct lifecycle *l)
 {
     return l->first == l->count;

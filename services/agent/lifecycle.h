@@ -11,5 +11,4 @@ struct lifecycle *lifecycle_new(struct cm_loop *loop, struct cm_rpc_client *rpc)
 void lifecycle_free(struct lifecycle *l);
 /* Only forwards: a state that is not after the present one is dropped. */
 void lifecycle_set(struct lifecycle *l, Coder__Agent__V1__LifecycleState state);
-Coder__Agent__V1__LifecycleState lifecycle_get(const struct lifecycle *l);
 bool lifecycle_reported(const struct lifecycle *l); /* coderd knows all of them */

@@ -42,7 +42,8 @@ enum cm_code cli_config_write(struct cli *cli, const char *file, const char *tex
     return CM_OK;
 }
 
-struct cm_dialer_config cli_dialer_config(const struct cli *cli)
+/* Options of every outgoing connection of this run. */
+static struct cm_dialer_config dialer_config(const struct cli *cli)
 {
     struct cm_dialer_config cfg = {.tls = {.extra_ca_file = cli->g.ca_file,
                                            .cert_file = cli->g.cert_file,
@@ -140,7 +141,7 @@ enum cm_code cli_session_new(struct cli *cli, const char *url, const char *token
         .token = token,
         .user_agent =
             cm_arena_printf(cli->arena, "coder-cli/%s (linux/amd64; %s)", CM_VERSION, cli->path),
-        .dialer = cli_dialer_config(cli),
+        .dialer = dialer_config(cli),
         .on_answer = on_answer,
         .ctx = cli,
     };

@@ -58,8 +58,6 @@ CM_MUST_USE enum cm_code cli_session(struct cli *cli, struct cm_err *err);
 /* A session with this URL and token, e.g. before logging in. */
 CM_MUST_USE enum cm_code cli_session_new(struct cli *cli, const char *url, const char *token,
                                          struct cm_sdk **ret, struct cm_err *err);
-/* Options of every outgoing connection of this run. */
-struct cm_dialer_config cli_dialer_config(const struct cli *cli);
 
 /* Prints what went wrong as users of the reference know it, to stderr. */
 void cli_print_error(struct cli *cli, const struct cm_err *err);

@@ -124,15 +124,6 @@ static const struct cm_proxy *choose_proxy(const struct cm_dialer *d, const char
     return p;
 }
 
-bool cm_dialer_proxy_for(const struct cm_dialer *d, const char *host, uint16_t port, bool tls,
-                         char out[CM_PROXY_TEXT])
-{
-    const struct cm_proxy *p = choose_proxy(d, host, port, tls);
-    if (p)
-        snprintf(out, CM_PROXY_TEXT, "%s:%u", p->host, p->port);
-    return p != NULL;
-}
-
 static enum cm_code dialer_ctx(struct cm_dialer *d, SSL_CTX **ret, struct cm_err *err)
 {
     enum cm_code code = CM_OK;

@@ -36,11 +36,6 @@ struct cm_dial_target {
     const char *alpn; /* one protocol, or NULL */
 };
 
-/* The proxy that the dialer would use: "host:port" in out, or false. */
-#define CM_PROXY_TEXT 300
-bool cm_dialer_proxy_for(const struct cm_dialer *d, const char *host, uint16_t port, bool tls,
-                         char out[CM_PROXY_TEXT]);
-
 struct cm_dial;
 /* Runs exactly once, on the loop, never before cm_dial_start has returned, unless canceled first.
  * stream is owned by the callee; NULL with err set on failure. */

@@ -74,16 +74,6 @@ void cm_httpc_free(struct cm_httpc *h)
     cm_free(h);
 }
 
-struct cm_loop *cm_httpc_loop(struct cm_httpc *h)
-{
-    return h->loop;
-}
-
-struct cm_dialer *cm_httpc_dialer(struct cm_httpc *h)
-{
-    return h->dialer;
-}
-
 /* Whatever an idle connection says, it says too late. */
 static void on_idle(struct cm_stream *s, enum cm_stream_event ev, void *ctx)
 {

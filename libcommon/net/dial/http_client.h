@@ -13,8 +13,6 @@ struct cm_httpc;
 struct cm_httpc *cm_httpc_new(struct cm_loop *loop, struct cm_dialer *dialer); /* both borrowed */
 void cm_httpc_free(struct cm_httpc *h); /* with no call under way */
 CM_DEFINE_CLEANUP(cm_httpc, cm_httpc_free)
-struct cm_loop *cm_httpc_loop(struct cm_httpc *h);
-struct cm_dialer *cm_httpc_dialer(struct cm_httpc *h);
 
 struct cm_httpc_header {
     struct cm_str name, value;

@@ -77,15 +77,6 @@ bool cm_addr_parse(const char *host, uint16_t port, struct cm_addr *ret)
     return true;
 }
 
-bool cm_addr_is_loopback(const struct cm_addr *a)
-{
-    if (a->sa.ss_family == AF_INET)
-        return ntohl(((const struct sockaddr_in *)&a->sa)->sin_addr.s_addr) >> 24 == 127;
-    if (a->sa.ss_family == AF_INET6)
-        return IN6_IS_ADDR_LOOPBACK(&((const struct sockaddr_in6 *)&a->sa)->sin6_addr);
-    return a->sa.ss_family == AF_UNIX;
-}
-
 static void destroy(void *arg)
 {
     struct cm_resolve *q = arg;

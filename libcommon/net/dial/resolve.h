@@ -21,7 +21,6 @@ struct cm_addr {
 const char *cm_addr_format(const struct cm_addr *a, char out[CM_ADDR_TEXT]);
 /* Numeric IPv4 or IPv6 (without brackets), or false. */
 CM_MUST_USE bool cm_addr_parse(const char *host, uint16_t port, struct cm_addr *ret);
-bool cm_addr_is_loopback(const struct cm_addr *a);
 
 struct cm_resolve;
 

@@ -257,7 +257,7 @@ static bool head_complete(struct cm_http_conn *c, size_t head_len)
         return false;
     }
     c->state = CONN_BODY;
-    c->keep_alive = r->head.keep_alive && !c->server->draining;
+    c->keep_alive = r->head.keep_alive;
     c->complete = c->too_large = c->too_busy = c->held = false;
     c->charge = NULL;
     c->spool_errno = 0;
@@ -411,7 +411,7 @@ void http_next_request(struct cm_http_conn *c)
         return;
     if (c->stream->eof && evbuffer_get_length(cm_stream_input(c->stream)) == 0)
         c->keep_alive = false;
-    if (!c->keep_alive || c->server->draining || c->stream->failed) {
+    if (!c->keep_alive || c->stream->failed) {
         linger(c);
         return;
     }
@@ -549,14 +549,6 @@ enum cm_code cm_http_server_new(const struct cm_http_server_config *cfg, const c
 uint16_t cm_http_server_port(const struct cm_http_server *s)
 {
     return s->port;
-}
-
-void cm_http_server_drain(struct cm_http_server *s)
-{
-    s->draining = true;
-    if (s->listener)
-        evconnlistener_free(s->listener);
-    s->listener = NULL;
 }
 
 void cm_http_server_free(struct cm_http_server *s)

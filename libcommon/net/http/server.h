@@ -64,9 +64,6 @@ struct cm_http_server_config {
 enum cm_code cm_http_server_new(const struct cm_http_server_config *cfg, const char *address,
                                 struct cm_http_server **ret, struct cm_err *err);
 uint16_t cm_http_server_port(const struct cm_http_server *s);
-/* Stops accepting; idle connections are closed, others when their answer is out. On the first loop.
- */
-void cm_http_server_drain(struct cm_http_server *s);
 /* After the loops have stopped: closes what is left. */
 void cm_http_server_free(struct cm_http_server *s);
 CM_DEFINE_CLEANUP(cm_http_server, cm_http_server_free)

@@ -34,7 +34,6 @@ struct cm_http_server {
     uint16_t port;
     size_t next_loop;
     atomic_size_t n_conns;
-    _Atomic(bool) draining;
     struct http_budget *budget;
     struct cm_timer accept_again;
     pthread_mutex_t lock; /* guards conns: connections of all loops */

@@ -379,11 +379,6 @@ enum cm_rpc_state cm_rpc_client_state(const struct cm_rpc_client *c)
     return c->state;
 }
 
-const struct cm_err *cm_rpc_client_err(const struct cm_rpc_client *c)
-{
-    return &c->err;
-}
-
 unsigned cm_rpc_client_api_version(const struct cm_rpc_client *c)
 {
     return c->api_version;

@@ -47,7 +47,6 @@ void cm_rpc_client_free(struct cm_rpc_client *c);
 CM_DEFINE_CLEANUP(cm_rpc_client, cm_rpc_client_free)
 
 enum cm_rpc_state cm_rpc_client_state(const struct cm_rpc_client *c);
-const struct cm_err *cm_rpc_client_err(const struct cm_rpc_client *c); /* why it is not READY */
 unsigned cm_rpc_client_api_version(
     const struct cm_rpc_client *c); /* 0 until READY for the first time */
 /* Changes the agent's or proxy's token for the next Hello. */

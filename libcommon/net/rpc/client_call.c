@@ -105,8 +105,9 @@ static void call_free(struct rpc_call *call)
     cm_free(call);
 }
 
-void rpc_call_finish(struct rpc_call *call, enum cm_code code, struct cm_str payload,
-                     const struct cm_err *err)
+/* Ends one; the call is gone afterwards. */
+static void finish(struct rpc_call *call, enum cm_code code, struct cm_str payload,
+                   const struct cm_err *err)
 {
     struct cm_rpc_client *c = rpc_client_ref(call->client);
     /* Out of every list first: the callback may begin, cancel or end others. */
@@ -121,7 +122,7 @@ void rpc_call_finish(struct rpc_call *call, enum cm_code code, struct cm_str pay
 static void fail(struct rpc_call *call, enum cm_code code, struct cm_err *err)
 {
     cm_err_wrap(err, "%s", call->method);
-    rpc_call_finish(call, code, CM_STR_NONE, err);
+    finish(call, code, CM_STR_NONE, err);
 }
 
 static void on_timer(void *arg)
@@ -318,8 +319,7 @@ static void finish_with_body(struct rpc_call *call, const Coder__Rpc__V1__ReplyB
     struct cm_err err;
     call->wire_code = body->code;
     if (code == CM_OK) {
-        rpc_call_finish(call, CM_OK, body->has_payload ? cm_rpc_str(body->payload) : CM_STR_NONE,
-                        NULL);
+        finish(call, CM_OK, body->has_payload ? cm_rpc_str(body->payload) : CM_STR_NONE, NULL);
         return;
     }
     cm_err_set(&err, code, "%.*s", CM_ERR_TEXT_MAX / 2,

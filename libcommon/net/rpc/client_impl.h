@@ -117,9 +117,6 @@ void rpc_calls_take_back(struct cm_rpc_client *c, const struct cm_err *why);
 void rpc_calls_fail(struct cm_rpc_client *c, const struct cm_err *why);
 /* Drops what is left, without a word. */
 void rpc_calls_free(struct cm_rpc_client *c);
-/* Ends one; the call is gone afterwards. */
-void rpc_call_finish(struct rpc_call *call, enum cm_code code, struct cm_str payload,
-                     const struct cm_err *err);
 
 /* client_hello.c */
 void rpc_hello_start(struct cm_rpc_client *c);

@@ -208,7 +208,7 @@ size_t rpc_keys_copy(struct cm_rpc_server *s, struct cm_rpc_key out[RPC_KEYS_MAX
     return n;
 }
 
-void cm_rpc_server_set_keys(struct cm_rpc_server *s, const struct cm_rpc_key *keys, size_t n_keys)
+static void set_keys(struct cm_rpc_server *s, const struct cm_rpc_key *keys, size_t n_keys)
 {
     pthread_mutex_lock(&s->lock);
     s->n_keys = CM_MIN(n_keys, (size_t)RPC_KEYS_MAX);
@@ -279,12 +279,6 @@ static void on_pipe(nng_pipe np, nng_pipe_ev ev, void *arg)
         pipe_remove(arg, np);
 }
 
-void rpc_pipe_close(struct cm_rpc_server *s, uint32_t id)
-{
-    (void)s;
-    nng_pipe_close((nng_pipe){.id = id});
-}
-
 /* Drops connections that have been silent for three heartbeats, and forgets refused Hellos and
  * unfinished handshakes. */
 static void on_sweep(void *arg)
@@ -311,7 +305,7 @@ static void on_sweep(void *arg)
     cm_map_free(proofs);
     for (size_t i = 0; i < n; i++) {
         CM_DEBUG("rpc: connection dropped, no heartbeat", CM_F_INT(pipe, silent[i]));
-        rpc_pipe_close(s, silent[i]);
+        nng_pipe_close((nng_pipe){.id = silent[i]});
     }
     cm_timer_start(&s->sweep, s->cfg.heartbeat);
 }
@@ -389,7 +383,7 @@ enum cm_code cm_rpc_server_new(const struct cm_rpc_server_config *cfg,
     cm_random_alnum(s->secret, sizeof(s->secret) - 1);
     cm_timer_init(&s->sweep, cfg->loop, on_sweep, s);
     cm_timer_init(&s->tick, cfg->loop, rpc_park_tick, s);
-    cm_rpc_server_set_keys(s, keys, n_keys);
+    set_keys(s, keys, n_keys);
     if (methods_add(s, err) != CM_OK || socket_open(s, err) != CM_OK)
         return err ? err->code : CM_INVALID;
     cm_timer_start(&s->sweep, s->cfg.heartbeat);

@@ -111,12 +111,10 @@ struct cm_rpc_server_config {
                           struct cm_err *err);
 };
 
+/* keys: of tickets, newest first: the first one seals, all open. */
 enum cm_code cm_rpc_server_new(const struct cm_rpc_server_config *cfg,
                                const struct cm_rpc_key *keys, size_t n_keys,
                                struct cm_rpc_server **ret, struct cm_err *err);
-/* Replaces the ticket keys, newest first: the first one seals, all open. */
-void cm_rpc_server_set_keys(struct cm_rpc_server *s, const struct cm_rpc_key *keys, size_t n_keys);
-
 /* A unix socket for built-in provisioners, mode 0600; a stale file is replaced. Every caller is
  * CM_RPC_BUILTIN. */
 enum cm_code cm_rpc_server_listen_unix(struct cm_rpc_server *s, const char *path,

@@ -115,7 +115,6 @@ struct cm_rpc_server {
 void rpc_work_task(struct cm_task *t, void *thread_ctx);
 /* Sends the reply that msg holds (taken), then waits for the next request. */
 void rpc_work_send(struct rpc_work *w, nng_msg *msg);
-void rpc_pipe_close(struct cm_rpc_server *s, uint32_t id);
 size_t rpc_keys_copy(struct cm_rpc_server *s, struct cm_rpc_key out[RPC_KEYS_MAX]);
 
 /* Keeps as many contexts receiving or working as configured, whatever is parked. */

@@ -431,11 +431,6 @@ struct cm_stream *cm_carrier_stream(struct cm_carrier *c)
     return &c->s;
 }
 
-struct cm_uuid cm_carrier_id(const struct cm_carrier *c)
-{
-    return c->cfg.id;
-}
-
 uint64_t cm_carrier_received(const struct cm_carrier *c)
 {
     return c->received;

@@ -43,7 +43,6 @@ struct cm_carrier_config {
 /* Owned by its stream: cm_stream_close(cm_carrier_stream(c)) ends it, telling the peer. */
 struct cm_carrier *cm_carrier_new(struct cm_loop *loop, const struct cm_carrier_config *cfg);
 struct cm_stream *cm_carrier_stream(struct cm_carrier *c);
-struct cm_uuid cm_carrier_id(const struct cm_carrier *c);
 uint64_t cm_carrier_received(const struct cm_carrier *c); /* the offset to open a path with */
 bool cm_carrier_has_path(const struct cm_carrier *c);
 /* Take a path, in place of the present one if there is one. On the agent's end offset is what the

@@ -73,10 +73,3 @@ cm_usec cm_tunnel_rtt(const struct cm_tunnel *t)
 {
     return t->rtt;
 }
-
-void cm_tunnel_ping(struct cm_tunnel *t)
-{
-    CM_ON_LOOP(t->loop);
-    if (!t->ended)
-        send_ping(t);
-}

@@ -72,9 +72,8 @@ void cm_tunnel_drain(struct cm_tunnel *t);
 bool cm_tunnel_draining(
     const struct cm_tunnel *t); /* asked by either side, or ended: opening a stream would fail */
 size_t cm_tunnel_streams(const struct cm_tunnel *t); /* open now, calls and requests included */
-/* Of the last PING; 0 when there was none yet. cm_tunnel_ping sends one now. */
+/* Of the last PING; 0 when there was none yet. */
 cm_usec cm_tunnel_rtt(const struct cm_tunnel *t);
-void cm_tunnel_ping(struct cm_tunnel *t);
 
 /* Client: opens a stream. It may be written to at once. A refusal is CM_STREAM_FAILED with a code
  * made from the HTTP status and the text that the peer gave. All arguments are copied. */

@@ -36,7 +36,7 @@ struct uplink {
     cm_usec ports_at;
 };
 
-bool uplink_connected(const struct uplink *u)
+static bool is_connected(const struct uplink *u)
 {
     CM_LIST_EACH(l, &u->tunnels)
     if (!cm_container_of(l, struct tunnel, link)->draining)
@@ -148,7 +148,7 @@ static void on_closed(void *ctx, struct cm_tunnel *t, const struct cm_err *why)
     cm_tunnel_free(t);
     cm_list_unlink(&tn->link);
     cm_free(tn);
-    if (!uplink_connected(u) && !u->call)
+    if (!is_connected(u) && !u->call)
         retry_later(u);
 }
 
@@ -190,7 +190,7 @@ static void on_retry(void *ctx)
 
 void uplink_start(struct uplink *u)
 {
-    if (u->call || u->stopping || uplink_connected(u))
+    if (u->call || u->stopping || is_connected(u))
         return;
     cm_timer_stop(&u->retry);
     CM_AUTO(cm_arena) a = cm_arena_new();

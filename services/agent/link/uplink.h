@@ -28,4 +28,3 @@ void uplink_free(struct uplink *u);
 void uplink_start(struct uplink *u);
 /* Takes no new streams. */
 void uplink_drain(struct uplink *u);
-bool uplink_connected(const struct uplink *u);

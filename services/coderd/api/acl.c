@@ -81,7 +81,9 @@ void acl_apply(struct api_req *r, struct acl *list, const struct acl_change *c, 
     }
 }
 
-void acl_my_groups(struct api_req *r, const struct cm_uuid **ret, size_t *ret_n)
+/* The caller's groups, Everyone of each organization included: read once per request, when a list
+ * first asks. None when the database cannot say: a list then grants less, never more. */
+static void my_groups(struct api_req *r, const struct cm_uuid **ret, size_t *ret_n)
 {
     struct cm_uuid *ids = NULL;
     struct cm_err err;
@@ -101,7 +103,7 @@ void acl_my_groups(struct api_req *r, const struct cm_uuid **ret, size_t *ret_n)
 struct cm_str *acl_my_groups_text(struct api_req *r, size_t *ret_n)
 {
     const struct cm_uuid *ids;
-    acl_my_groups(r, &ids, ret_n);
+    my_groups(r, &ids, ret_n);
     struct cm_str *texts = CM_NEW_ARRAY(r->arena, struct cm_str, *ret_n);
     for (size_t i = 0; i < *ret_n; i++)
         texts[i] = cm_arena_str(r->arena, cm_str(cm_uuid_text(ids[i]).s));
@@ -124,7 +126,7 @@ enum acl_role acl_my_role(struct api_req *r, struct cm_str user_acl, struct cm_s
     struct acl groups = acl_read(r->arena, group_acl, kind);
     const struct cm_uuid *mine;
     size_t n;
-    acl_my_groups(r, &mine, &n);
+    my_groups(r, &mine, &n);
     for (size_t i = 0; i < n; i++) {
         enum acl_role role = acl_role_of(&groups, mine[i]);
         if (role == ACL_ADMIN || best == ACL_NONE)

@@ -33,13 +33,10 @@ struct acl_change {
 void acl_apply(struct api_req *r, struct acl *list, const struct acl_change *c, size_t n,
                const char *field);
 
-/* The caller's groups, Everyone of each organization included: read once per request, when a list
- * first asks. None when the database cannot say: a list then grants less, never more. */
-void acl_my_groups(struct api_req *r, const struct cm_uuid **ret, size_t *ret_n);
 /* The best role that the lists give the caller: administrators before users. */
 enum acl_role acl_my_role(struct api_req *r, struct cm_str user_acl, struct cm_str group_acl,
                           enum acl_kind kind);
-/* Ids as text, for predicates of lists. */
+/* Ids of the caller's groups as text, for predicates of lists. */
 struct cm_str *acl_my_groups_text(struct api_req *r, size_t *ret_n);
 
 /* The people and groups of lists, in no particular order; those that are gone are left out. */

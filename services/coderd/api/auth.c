@@ -27,7 +27,7 @@ void auth_sha256(struct cm_str data, uint8_t *out)
     cm_assert(EVP_Digest(data.ptr, data.len, out, &len, EVP_sha256(), NULL) == 1 && len == 32);
 }
 
-bool auth_key_split(struct cm_str text, struct cm_str *id, struct cm_str *secret)
+static bool key_split(struct cm_str text, struct cm_str *id, struct cm_str *secret)
 {
     if (text.len != AUTH_KEY_LEN || text.ptr[AUTH_KEY_ID_LEN] != '-')
         return false;
@@ -201,7 +201,7 @@ static void accept_key(struct worker *w, struct api_req *r, const struct store_a
 {
     struct cm_str id, secret;
     uint8_t hash[32];
-    cm_assert(auth_key_split(r->token, &id, &secret));
+    cm_assert(key_split(r->token, &id, &secret));
     auth_sha256(secret, hash);
     if (row->hashed_secret.len != sizeof(hash) ||
         !cm_secret_eq(row->hashed_secret.ptr, hash, sizeof(hash))) {
@@ -280,7 +280,7 @@ void auth_resolve(struct worker *w, struct api_req **reqs, size_t n)
             refuse(r, "No session token was sent: neither cookie, query parameter nor header.");
         else if (r->route->auth == AUTH_AGENT)
             resolve_agents(w, r);
-        else if (!auth_key_split(r->token, &ids[n_asked], &secret))
+        else if (!key_split(r->token, &ids[n_asked], &secret))
             refuse(r, "The session token has not the form of an API key.");
         else
             asked[n_asked++] = r;

@@ -21,7 +21,6 @@ void auth_resolve(struct worker *w, struct api_req **reqs, size_t n);
 #define AUTH_KEY_ID_LEN     10
 #define AUTH_KEY_SECRET_LEN 22
 #define AUTH_KEY_LEN        (AUTH_KEY_ID_LEN + 1 + AUTH_KEY_SECRET_LEN)
-CM_MUST_USE bool auth_key_split(struct cm_str text, struct cm_str *id, struct cm_str *secret);
 /* A fresh key: out has AUTH_KEY_LEN + 1 bytes, hash 32. */
 void auth_key_make(char *out, uint8_t *hash);
 void auth_sha256(struct cm_str data, uint8_t *out);

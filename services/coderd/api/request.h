@@ -42,7 +42,7 @@ struct api_req {
     struct cm_db *db;                     /* on the worker only */
     const struct subject *who;            /* NULL: anonymous */
     const struct agent_identity *agent;
-    const struct cm_uuid *groups; /* of who; see acl_my_groups */
+    const struct cm_uuid *groups; /* of who; see acl.c */
     size_t n_groups;
     bool has_groups;
     struct cm_str token; /* as carried; never logged */

@@ -56,8 +56,8 @@ enum cm_code template_named(struct api_req *r, struct store_template **ret, stru
     return api_authorize(r, &o, err);
 }
 
-enum cm_code version_view_of(struct api_req *r, struct store_template_version *v,
-                             struct version_view *ret, struct cm_err *err)
+static enum cm_code view_of(struct api_req *r, struct store_template_version *v,
+                            struct version_view *ret, struct cm_err *err)
 {
     *ret = (struct version_view){.v = v};
     if (job_load(r, v->job_id, &ret->job, err) != CM_OK)
@@ -82,7 +82,7 @@ enum cm_code version_view_load(struct api_req *r, struct cm_uuid id, struct vers
     enum cm_code code = store_template_version_by_id(r->db, r->arena, id, &v, err);
     if (code != CM_OK)
         return code == CM_NOT_FOUND ? api_not_found(err) : code;
-    return version_view_of(r, v, ret, err);
+    return view_of(r, v, ret, err);
 }
 
 enum cm_code version_param(struct api_req *r, size_t i, struct version_view *ret,

@@ -29,9 +29,6 @@ struct version_view {
 };
 CM_MUST_USE enum cm_code version_view_load(struct api_req *r, struct cm_uuid id,
                                            struct version_view *ret, struct cm_err *err);
-/* From a row that was found by another way. */
-CM_MUST_USE enum cm_code version_view_of(struct api_req *r, struct store_template_version *v,
-                                         struct version_view *ret, struct cm_err *err);
 /* params[i] as a version that the route's rule allows; the usual beginning of a handler. */
 CM_MUST_USE enum cm_code version_param(struct api_req *r, size_t i, struct version_view *ret,
                                        struct cm_err *err);

@@ -122,14 +122,6 @@ bool tunnels_has(struct tunnels *t, struct cm_uuid agent_id)
     return e != NULL;
 }
 
-size_t tunnels_count(struct tunnels *t)
-{
-    pthread_mutex_lock(&t->lock);
-    size_t n = cm_map_count(t->by_agent);
-    pthread_mutex_unlock(&t->lock);
-    return n;
-}
-
 struct cm_loop *tunnels_loop(struct tunnels *t, struct cm_uuid agent_id)
 {
     struct entry *e = find_ref(t, agent_id);
@@ -163,18 +155,4 @@ bool tunnels_use(struct tunnels *t, struct cm_uuid agent_id,
     *u = (struct use){e, fn, arg};
     cm_loop_post(e->loop, run_use, u);
     return true;
-}
-
-void tunnels_drain(struct tunnels *t)
-{
-    size_t it = 0;
-    struct cm_str key;
-    void *value;
-    pthread_mutex_lock(&t->lock);
-    while (cm_map_next(t->by_agent, &it, &key, &value)) {
-        struct entry *e = value;
-        atomic_fetch_add(&e->refs, 1);
-        cm_loop_post(e->loop, drain_entry, e);
-    }
-    pthread_mutex_unlock(&t->lock);
 }

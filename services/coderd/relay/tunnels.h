@@ -22,7 +22,6 @@ CM_DEFINE_CLEANUP(tunnels, tunnels_free)
  * agent is drained. */
 void tunnels_add(struct tunnels *t, struct cm_uuid agent_id, struct cm_stream *stream);
 bool tunnels_has(struct tunnels *t, struct cm_uuid agent_id);
-size_t tunnels_count(struct tunnels *t);
 
 /* Runs fn on the loop of the agent's tunnel, where it may use it; tunnel is NULL when it has ended
  * meanwhile. False (and fn never runs) when the agent has none here. Any thread. */
@@ -31,5 +30,3 @@ CM_MUST_USE bool tunnels_use(struct tunnels *t, struct cm_uuid agent_id,
                              void *arg);
 /* The loop of the agent's tunnel, to move a stream to; NULL when there is none. */
 struct cm_loop *tunnels_loop(struct tunnels *t, struct cm_uuid agent_id);
-/* Asks every agent to find another relay. */
-void tunnels_drain(struct tunnels *t);

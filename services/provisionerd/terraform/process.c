@@ -385,8 +385,3 @@ int tf_process_exit_fd(const struct tf_process *p)
 {
     return p->status;
 }
-
-pid_t tf_process_pid(const struct tf_process *p)
-{
-    return p->terraform;
-}

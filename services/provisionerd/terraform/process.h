@@ -37,8 +37,6 @@ int tf_process_stderr(const struct tf_process *p);
 /* Readable when terraform has ended: then call tf_process_reap. */
 int tf_process_exit_fd(const struct tf_process *p);
 
-pid_t tf_process_pid(
-    const struct tf_process *p); /* terraform's; its process group has the same number */
 /* SIGINT to terraform alone: it tells its providers itself. A second one makes it drop what it is
  * doing. */
 void tf_process_interrupt(struct tf_process *p);

@@ -69,7 +69,12 @@ static void append_snippet(struct cm_buf *b, const struct cm_json *range,
     }
 }
 
-struct cm_str ui_format_diagnostic(struct cm_arena *a, const struct cm_json *d)
+/* Over several lines, as people know it from terraform:
+ *   Error: SUMMARY
+ *     on main.tf line 3, in resource "a" "b":
+ *     3:   code
+ *   DETAIL */
+static struct cm_str format_diagnostic(struct cm_arena *a, const struct cm_json *d)
 {
     CM_AUTOBUF struct cm_buf b = CM_BUF_INIT(TEXT_MAX);
     bool is_error = cm_str_eq_c(member(d, "severity"), "error");
@@ -114,7 +119,7 @@ static void read_event(struct cm_arena *a, const struct cm_json *root, struct ui
         ev->level = level_name(member(d, "severity"));
         ev->summary = member(d, "summary");
         ev->detail = member(d, "detail");
-        ev->text = ui_format_diagnostic(a, d);
+        ev->text = format_diagnostic(a, d);
     } else if (cm_str_eq_c(type, "change_summary")) {
         if (cm_str_eq_c(member(cm_json_get(root, "changes"), "operation"), "plan"))
             ev->kind = UI_PLANNED;

@@ -27,11 +27,3 @@ struct ui_event {
 
 /* Everything in *ret points into line, into the arena or at constants. */
 void ui_parse_line(struct cm_arena *a, struct cm_str line, struct ui_event *ret);
-
-/* A diagnostic over several lines, as people know it from terraform:
- *   Error: SUMMARY
- *     on main.tf line 3, in resource "a" "b":
- *     3:   code
- *   DETAIL */
-struct cm_json;
-struct cm_str ui_format_diagnostic(struct cm_arena *a, const struct cm_json *diagnostic);

@@ -11,8 +11,8 @@
 #define FILE_MAX  ((size_t)4 << 20)
 #define VALUE_MAX ((size_t)256 << 10)
 
-struct tf_variable *tf_variables_add(struct cm_arena *a, struct tf_variables *list,
-                                     struct cm_str name)
+/* The known one of that name, or a new one; NULL when there are too many. */
+static struct tf_variable *add(struct cm_arena *a, struct tf_variables *list, struct cm_str name)
 {
     for (size_t i = 0; i < list->n; i++) {
         if (cm_str_eq(list->v[i].name, name))
@@ -115,14 +115,14 @@ static bool scan_item(struct cm_hcl *h, struct tf_variables *list)
     }
     if (!cm_str_eq_c(type, "variable") || labels != 1)
         return cm_hcl_skip_body(h);
-    struct tf_variable *v = tf_variables_add(h->arena, list, label);
+    struct tf_variable *v = add(h->arena, list, label);
     return v && scan_variable(h, v);
 }
 
 static void json_variable(struct cm_arena *a, struct tf_variables *list,
                           const struct cm_json *member)
 {
-    struct tf_variable *v = tf_variables_add(a, list, cm_json_key(member));
+    struct tf_variable *v = add(a, list, cm_json_key(member));
     const struct cm_json *def = cm_json_get(member, "default");
     if (!v)
         return;

@@ -33,6 +33,3 @@ CM_MUST_USE enum cm_code tf_variables_scan(struct cm_arena *a, struct cm_str tex
                                            bool override, struct tf_variables *list,
                                            struct cm_err *err);
 const struct tf_variable *tf_variables_find(const struct tf_variables *list, struct cm_str name);
-/* For the two readers: the known one of that name, or a new one; NULL when there are too many. */
-struct tf_variable *tf_variables_add(struct cm_arena *a, struct tf_variables *list,
-                                     struct cm_str name);
