@@ -1,5 +1,5 @@
-/* Structured log: one line per event, a constant message and typed fields, whose names come from
- * log_fields.h.
+/* Structured log: one line per event, a constant message and typed fields. One concept has one key:
+ * workspace_id is never also workspace or ws_id; look for it before inventing one.
  *
  * Lines go to stderr, as text (time level name: message key=value) or as JSON objects. The level is
  * the process's own, set once at start. Thread-safe; each line is one write(2). Secrets have no

@@ -170,7 +170,7 @@ static void log_end(const struct service *s, struct cm_child_status st)
         CM_WARN("a server was killed by a signal", CM_F_CSTR(service, s->cfg.name),
                 CM_F_CSTR(signal, signal_name ? signal_name : "?"));
     else
-        CM_WARN("a server ended", CM_F_CSTR(service, s->cfg.name), CM_F_INT(exit_status, st.code));
+        CM_WARN("a server ended", CM_F_CSTR(service, s->cfg.name), CM_F_INT(exit_code, st.code));
 }
 
 /* What has ended or did not start: once more later, or not. */
