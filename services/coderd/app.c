@@ -196,7 +196,7 @@ static enum cm_code build(struct coderd *app, struct cm_err *err)
                                   .arg = app};
     app->tunnels = tunnels_new(&(struct tunnels_config){.on_lost = on_agent_lost, .ctx = app});
     app->job_waiters = waiters_new(app, TOPIC_JOBS);
-    app->followers = followers_new();
+    app->followers = followers_new(app);
     if (load_ticket_keys(app, err) != CM_OK || cm_pool_new(&pool, &app->workers, err) != CM_OK ||
         coderd_rpc_start(app, err) != CM_OK || listen_http(app, err) != CM_OK)
         return err->code;

@@ -77,6 +77,12 @@ static void on_stop(struct followers_member *m)
     let_go(f);
 }
 
+static void on_revoke(struct followers_member *m)
+{
+    struct form *f = cm_container_of(m, struct form, member);
+    cm_ws_close(f->ws, 1008, FOLLOWERS_REVOKED);
+}
+
 static void work(struct cm_task *t, void *thread_ctx)
 {
     struct form *f = cm_container_of(t, struct form, task);
@@ -211,7 +217,9 @@ static enum cm_code form_open(struct api_req *r, struct cm_err *err)
                                  NULL);
     struct form *f = cm_xcalloc(1, sizeof(*f));
     f->app = r->app;
-    f->member.let_go = on_stop;
+    f->member =
+        (struct followers_member){.let_go = on_stop, .revoke = on_revoke, .loop = r->http->loop};
+    followers_of_key(&f->member, r->who);
     f->request =
         (struct form_request){.version_id = v.v->id, .file_id = v.job->file_id, .owner_id = owner};
     f->next = CM_BUF_INIT(STATE_MAX);

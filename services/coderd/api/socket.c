@@ -1,6 +1,5 @@
 #include "api/socket.h"
 
-#include <pthread.h>
 #include <stdio.h>
 
 #include "app.h"
@@ -11,12 +10,6 @@
 #define UNSENT_MAX  ((size_t)256 * 1024)
 #define CHECK_EVERY (30 * CM_SECOND)
 #define PING_EVERY  (15 * CM_SECOND)
-
-struct followers {
-    pthread_mutex_t lock;
-    struct cm_link list;
-    bool closed;
-};
 
 struct follower {
     struct cm_task task;
@@ -303,6 +296,13 @@ static void on_stop(struct followers_member *m)
     let_go(x);
 }
 
+static void on_revoke(struct followers_member *m)
+{
+    struct follower *x = cm_container_of(m, struct follower, member);
+    if (x->sub) /* else closing already */
+        finish(x, 1008, FOLLOWERS_REVOKED);
+}
+
 static void begin(struct follower *x)
 {
     char topic[HUB_TOPIC_MAX];
@@ -404,7 +404,9 @@ enum cm_code socket_follow_start(struct api_req *r, const struct socket_follow_c
                                  NULL);
     struct follower *x = cm_xcalloc(1, sizeof(*x));
     x->app = r->app;
-    x->member.let_go = on_stop;
+    x->member =
+        (struct followers_member){.let_go = on_stop, .revoke = on_revoke, .loop = r->http->loop};
+    followers_of_key(&x->member, r->who);
     x->arena = cm_arena_new();
     x->cfg = *cfg;
     x->f = (struct socket_follow){.app = r->app,
@@ -420,54 +422,4 @@ enum cm_code socket_follow_start(struct api_req *r, const struct socket_follow_c
     r->state = x;
     r->start = start;
     return CM_OK;
-}
-
-/* ---- all of them ---- */
-
-struct followers *followers_new(void)
-{
-    struct followers *all = cm_xcalloc(1, sizeof(*all));
-    pthread_mutex_init(&all->lock, NULL);
-    cm_list_init(&all->list);
-    return all;
-}
-
-void followers_close(struct followers *all)
-{
-    if (!all)
-        return;
-    pthread_mutex_lock(&all->lock);
-    all->closed = true;
-    pthread_mutex_unlock(&all->lock);
-    /* No other thread is left that could touch the list. */
-    while (!cm_list_empty(&all->list)) {
-        struct cm_link *first = cm_list_pop(&all->list);
-        struct followers_member *m = cm_container_of(first, struct followers_member, link);
-        m->let_go(m);
-    }
-}
-
-bool followers_join(struct followers *all, struct followers_member *m)
-{
-    pthread_mutex_lock(&all->lock);
-    bool closed = all->closed;
-    if (!closed)
-        cm_list_push(&all->list, &m->link);
-    pthread_mutex_unlock(&all->lock);
-    return !closed;
-}
-
-void followers_leave(struct followers *all, struct followers_member *m)
-{
-    pthread_mutex_lock(&all->lock);
-    cm_list_unlink(&m->link);
-    pthread_mutex_unlock(&all->lock);
-}
-
-void followers_free(struct followers *all)
-{
-    if (!all)
-        return;
-    pthread_mutex_destroy(&all->lock);
-    cm_free(all);
 }

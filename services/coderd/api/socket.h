@@ -2,6 +2,7 @@
  * for news of a topic, reads on a worker, sends on its loop; a slow reader is not read for. */
 #pragma once
 
+#include "api/followers.h"
 #include "api/request.h"
 
 enum socket_form {
@@ -58,21 +59,3 @@ void socket_data_end(struct cm_buf *b, const struct socket_follow *f, size_t at)
 
 /* A digest to tell whether something has changed; not against attackers. */
 uint64_t socket_digest(uint64_t seed, struct cm_str s);
-
-/* All streams of a replica that live on after their request: they must end when it stops. */
-struct followers;
-struct followers *followers_new(void);
-/* Embed in such a stream. */
-struct followers_member {
-    struct cm_link link;
-    /* After the loops have stopped: forget everything of the outside; the memory may go later, with
-     * what holds it. */
-    void (*let_go)(struct followers_member *m);
-};
-/* False: the replica is stopping. Any thread. */
-CM_MUST_USE bool followers_join(struct followers *all, struct followers_member *m);
-void followers_leave(struct followers *all, struct followers_member *m);
-/* After the loops and the workers have stopped, before the hub goes: lets go of every connection;
- * what would begin later does not. */
-void followers_close(struct followers *all);
-void followers_free(struct followers *all); /* after the loops are freed */

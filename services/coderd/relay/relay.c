@@ -2,6 +2,7 @@
 
 #include <stdio.h>
 
+#include "api/followers.h"
 #include "app.h"
 #include "obs/log.h"
 #include "net/sock.h"
@@ -22,6 +23,8 @@ void relay_tunnel_start(struct api_req *r)
 /* A client's stream on its way to the loop of the agent's tunnel, and then through it. */
 struct crossing {
     struct coderd *app;
+    struct followers_member member; /* since there is a splice */
+    struct cm_splice *splice;
     struct relay_path path;
     char ticket[CM_TICKET_TEXT_MAX + 1];
     struct cm_stream *client;
@@ -31,6 +34,30 @@ static void crossing_free(struct crossing *x)
 {
     cm_stream_close(x->client);
     cm_free(x);
+}
+
+static void on_spliced(void *ctx, uint64_t from_client, uint64_t from_agent)
+{
+    (void)from_client, (void)from_agent;
+    struct crossing *x = ctx;
+    followers_leave(x->app->followers, &x->member);
+    crossing_free(x);
+}
+
+/* The client takes another path, and finds that its key opens none. */
+static void on_revoke(struct followers_member *m)
+{
+    struct crossing *x = cm_container_of(m, struct crossing, member);
+    CM_INFO("a session was ended: its user's key is gone", CM_F_UUID(agent_id, x->path.agent_id),
+            CM_F_CSTR(key_id, m->key_id));
+    cm_splice_abort(x->splice);
+    on_spliced(x, 0, 0);
+}
+
+/* The splice ends with its loop. */
+static void on_stop(struct followers_member *m)
+{
+    crossing_free(cm_container_of(m, struct crossing, member));
 }
 
 static void join(struct cm_tunnel *tunnel, struct cm_loop *loop, void *arg)
@@ -48,8 +75,13 @@ static void join(struct cm_tunnel *tunnel, struct cm_loop *loop, void *arg)
     struct cm_tunnel_header h[] = {{CM_STR("coder-stream-ticket"), cm_str(x->ticket)}};
     struct cm_stream *agent =
         cm_tunnel_open(tunnel, CM_STR("session"), cm_str_n(path, (size_t)n), h, CM_COUNT_OF(h));
-    cm_splice_new(CM_TAKE(x->client), agent, NULL, NULL);
-    cm_free(x);
+    x->member.let_go = on_stop;
+    x->member.revoke = on_revoke;
+    x->member.loop = loop;
+    bool joined = followers_join(x->app->followers, &x->member);
+    x->splice = cm_splice_new(CM_TAKE(x->client), agent, joined ? on_spliced : NULL, x);
+    if (!joined)
+        crossing_free(x);
 }
 
 static void on_moved(struct cm_stream *s, void *ctx)
@@ -76,6 +108,7 @@ void relay_session_start(struct api_req *r)
     struct crossing *x = cm_xcalloc(1, sizeof(*x));
     x->app = r->app;
     x->path = *p;
+    followers_of_key(&x->member, r->who);
     cm_assert(p->ticket.len <= CM_TICKET_TEXT_MAX);
     memcpy(x->ticket, p->ticket.ptr, p->ticket.len);
     struct cm_stream *s =

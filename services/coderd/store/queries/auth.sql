@@ -39,3 +39,14 @@ WITH k AS (
 )
 UPDATE users SET last_seen_at = $last_used
 WHERE id = $user_id AND (last_seen_at IS NULL OR last_seen_at < $last_used);
+
+-- Of the keys of open streams those that were taken away: deleted, expired by hand (which also touches updated_at;
+-- one whose time has come by itself does not end what it opened), or of a user who is suspended or deleted.
+-- query store_auth_keys_gone(ids text[]) -> many text
+SELECT i.id
+FROM unnest($ids) AS i (id)
+WHERE NOT EXISTS (
+    SELECT FROM api_keys k
+    JOIN users u ON u.id = k.user_id AND NOT u.deleted AND u.status <> 'suspended'
+    WHERE k.id = i.id AND k.expires_at > k.updated_at
+);
