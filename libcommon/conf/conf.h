@@ -109,6 +109,10 @@ void cm_conf_markdown(struct cm_buf *out, const struct cm_opt *opts, size_t n);
  * a YAML path and are neither secret nor deprecated. */
 void cm_conf_yaml(struct cm_buf *out, const struct cm_conf_set *sets, size_t n_sets);
 
+/* One record of CSV as Go's encoding/csv reads it, appended to *list. */
+CM_MUST_USE enum cm_code cm_conf_split_csv(struct cm_arena *a, struct cm_str text,
+                                           struct cm_conf_list *list, struct cm_err *err);
+
 /* For cm_conf_load and its like: the process's environment, from the one place that reads it.
  * Before any thread. */
 const char *cm_conf_getenv(const char *name);

@@ -14,9 +14,8 @@ static void push(struct cm_arena *a, struct cm_conf_list *list, struct cm_str s)
     list->n++;
 }
 
-/* One record of CSV as Go's encoding/csv reads it, appended to *list. */
-static enum cm_code split_csv(struct cm_arena *a, struct cm_str text, struct cm_conf_list *list,
-                              struct cm_err *err)
+enum cm_code cm_conf_split_csv(struct cm_arena *a, struct cm_str text, struct cm_conf_list *list,
+                               struct cm_err *err)
 {
     size_t i = 0;
 
@@ -127,7 +126,7 @@ enum cm_code cm_opt_set(struct cm_arena *a, const struct cm_opt *o, void *target
         struct cm_conf_list list =
             append ? *(struct cm_conf_list *)at : (struct cm_conf_list){NULL, 0};
         size_t before = list.n;
-        if (split_csv(a, text, &list, err) != CM_OK)
+        if (cm_conf_split_csv(a, text, &list, err) != CM_OK)
             return CM_INVALID;
         for (size_t i = before; o->type == CM_OPT_CHOICES && i < list.n; i++)
             if (!is_choice(o->choices, cm_str(list.v[i])))

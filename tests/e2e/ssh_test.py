@@ -79,6 +79,30 @@ def a_killed_client_takes_its_shell_along(c, admin):
     eventually(lambda: not os.path.exists(f"/proc/{shell}"), 20, "the end of the shell")
 
 
+def a_shell_outlives_the_server_and_a_sleep(c, admin):
+    """kill -9 of the server in the middle of output, and of what is typed; then while the client sleeps, as in a laptop."""
+    t = terminal(c, "ssh", "dev", client=admin)
+    t.expect(PROMPT)
+    t.type("n=40; for i in $(seq 1 100000); do echo line $i; done; echo do''ne\r")
+    t.expect(r"line 2000\r")
+    c["coderd"].kill()
+    t.expect("connection is lost", 60)
+    t.type("echo n$((n+1))\r")
+    c["coderd"].start()
+    t.expect("connection is back", 60)
+    t.expect(r"line 99999\r\nline 100000\r\ndone", 120)
+    t.expect("n41", 30)
+    os.kill(t.pid, signal.SIGSTOP)
+    c["coderd"].kill()
+    c["coderd"].start()
+    c.wait_ready()
+    c.wait_agent(admin, admin.get("/api/v2/users/me/workspace/dev"))
+    os.kill(t.pid, signal.SIGCONT)
+    t.type("echo n$((n+2)); exit 5\r")
+    t.expect("n42", 60)
+    assert t.wait() == 5
+
+
 def commands_in_a_loop_never_hang(c, admin):
     for i in range(RUNS):
         data = b"line %d\n" % i * 100
@@ -189,7 +213,7 @@ def _the_workspace_is_deleted(c, admin):
 
 
 run(_a_workspace, a_shell_at_a_terminal, a_command_gets_a_terminal_when_asked, a_killed_client_takes_its_shell_along,
-    commands_in_a_loop_never_hang,
+    a_shell_outlives_the_server_and_a_sleep, commands_in_a_loop_never_hang,
     pipes_of_any_size_and_end, openssh_works_with_the_file_of_config_ssh,
     an_ide_connects_with_its_own_flags, files_by_scp_and_sftp, ports_are_forwarded,
     _the_workspace_is_deleted)

@@ -1,3 +1,5 @@
+#include <stdlib.h>
+
 #include "cmd/cmd.h"
 #include "near.h"
 #include "schedule_text.h"
@@ -84,6 +86,33 @@ static enum cm_code get_name(struct cli *cli, const char **ret_owner, const char
     return code == CM_NOT_FOUND ? CM_OK : cm_err_wrap(err, "check workspace name");
 }
 
+static int by_use(const void *a, const void *b)
+{
+    const struct api_template *x = a, *y = b;
+    if (x->active_user_count != y->active_user_count)
+        return x->active_user_count > y->active_user_count ? -1 : 1;
+    return cm_str_cmp(x->name, y->name);
+}
+
+/* With what tells it from another of the same name. */
+static const char *template_label(struct cli *cli, const struct api_template *all, size_t n,
+                                  size_t which)
+{
+    const struct api_template *t = &all[which];
+    bool shared = false;
+
+    for (size_t i = 0; i < n; i++)
+        shared = shared || (i != which && cm_str_eq(all[i].name, t->name));
+    CM_AUTOBUF struct cm_buf out = CM_BUF_INIT(4096);
+    cm_buf_str(&out, t->name);
+    if (shared)
+        cm_buf_printf(&out, " (%.*s)", CM_STR_ARG(t->organization_name));
+    if (t->active_user_count > 0)
+        cm_buf_printf(&out, ", used by %lld developer%s", (long long)t->active_user_count,
+                      t->active_user_count == 1 ? "" : "s");
+    return cm_arena_cstr(cli->arena, cm_buf_view(&out));
+}
+
 static enum cm_code choose_template(struct cli *cli, const struct create_opts *o,
                                     const struct api_workspace *copied, struct api_template **ret,
                                     struct cm_err *err)
@@ -127,12 +156,13 @@ static enum cm_code choose_template(struct cli *cli, const struct create_opts *o
         *ret = &all[found];
         return CM_OK;
     }
-    const char **names = CM_NEW_ARRAY(cli->arena, const char *, n + 1);
-    for (size_t i = 0; i < n; i++)
-        names[i] = cm_arena_cstr(cli->arena, all[i].name);
     if (!n)
         return cm_err_set(err, CM_NOT_FOUND,
                           "no templates found; push one with 'coder templates push'");
+    qsort(all, n, sizeof(*all), by_use);
+    const char **names = CM_NEW_ARRAY(cli->arena, const char *, n);
+    for (size_t i = 0; i < n; i++)
+        names[i] = template_label(cli, all, n, i);
     if (ui_select(cli, "Select a template below to preview the provisioned infrastructure:", names,
                   n, &chosen, err) != CM_OK)
         return err->code;
@@ -157,7 +187,23 @@ static enum cm_code choose_version(struct cli *cli, const struct create_opts *o,
     return CM_OK;
 }
 
-/* --preset, else the default one. Its values are as if they had been copied: they beat flags. */
+static enum cm_code ask_preset(struct cli *cli, struct api_preset *all, size_t n,
+                               struct api_preset **ret, struct cm_err *err)
+{
+    const char **names = CM_NEW_ARRAY(cli->arena, const char *, n + 1);
+    size_t chosen = 0;
+
+    for (size_t i = 0; i < n; i++)
+        names[i] = cm_arena_cstr(cli->arena, all[i].name);
+    names[n] = "None";
+    if (ui_select(cli, "Select a preset below:", names, n + 1, &chosen, err) != CM_OK)
+        return err->code;
+    *ret = chosen < n ? &all[chosen] : NULL;
+    return CM_OK;
+}
+
+/* --preset, else the default one, else the person's choice. Its values are as if they had been
+ * copied: they beat flags. */
 static enum cm_code choose_preset(struct cli *cli, const struct create_opts *o,
                                   struct cm_uuid version, struct api_preset **ret,
                                   struct cm_err *err)
@@ -178,6 +224,9 @@ static enum cm_code choose_preset(struct cli *cli, const struct create_opts *o,
             *ret = &all[i];
     if (*o->preset && !none && !*ret)
         return cm_err_set(err, CM_NOT_FOUND, "preset \"%s\" not found", o->preset);
+    if (n && !none && !*ret && ui_interactive(cli) && !cli->params.use_defaults &&
+        ask_preset(cli, all, n, ret, err) != CM_OK)
+        return err->code;
     if (*ret)
         printf("Preset '%.*s' applied:\n", CM_STR_ARG((*ret)->name));
     for (size_t i = 0; *ret && i < (*ret)->n_parameters; i++)

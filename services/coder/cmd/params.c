@@ -1,8 +1,7 @@
 /* Where the values of a template's parameters come from: the last build, flags, a file, defaults,
  * and at last the person. */
-#include <stdlib.h>
-
 #include "cmd/cmd.h"
+#include "cmd/param_ask.h"
 #include "codec/yaml.h"
 #include "near.h"
 #include "sys/fs.h"
@@ -80,71 +79,20 @@ static const struct api_workspace_build_parameter *find_last(const struct param_
     return NULL;
 }
 
-static enum cm_code check_answer(void *ctx, const char *answer, struct cm_err *err)
-{
-    const struct api_template_version_parameter *p = ctx;
-    bool has_min = cm_has(p->has, API_TEMPLATE_VERSION_PARAMETER_HAS_VALIDATION_MIN);
-    bool has_max = cm_has(p->has, API_TEMPLATE_VERSION_PARAMETER_HAS_VALIDATION_MAX);
-    char *end = NULL;
-
-    if (p->required && !*answer)
-        return cm_err_set(err, CM_INVALID, "a value is required");
-    switch (p->type) {
-    case API_OPTION_TYPE_NUMBER: {
-        double v = strtod(answer, &end);
-        if (!*answer || *end)
-            return cm_err_set(err, CM_INVALID, "value \"%s\" is not a number", answer);
-        if ((has_min && v < (double)p->validation_min) ||
-            (has_max && v > (double)p->validation_max))
-            return cm_err_set(err, CM_INVALID, "value %s is out of range", answer);
-        return CM_OK;
-    }
-    case API_OPTION_TYPE_BOOL:
-        if (strcmp(answer, "true") != 0 && strcmp(answer, "false") != 0)
-            return cm_err_set(err, CM_INVALID, "value must be true or false");
-        return CM_OK;
-    case API_OPTION_TYPE_UNSET:
-    case API_OPTION_TYPE_STRING:
-    case API_OPTION_TYPE_LIST_STRING:
-        return CM_OK;
-    }
-    return CM_OK;
-}
-
-static enum cm_code ask(struct cli *cli, const struct api_template_version_parameter *p,
-                        struct cm_str def, struct cm_str *ret, struct cm_err *err)
-{
-    struct api_template_version_parameter copy = *p;
-    const char *answer = NULL;
-
-    fprintf(stderr, "\n%.*s\n", CM_STR_ARG(p->display_name.len ? p->display_name : p->name));
-    if (p->description_plaintext.len)
-        fprintf(stderr, "  %.*s\n", CM_STR_ARG(p->description_plaintext));
-    if (p->n_options && p->type != API_OPTION_TYPE_LIST_STRING) {
-        const char **names = CM_NEW_ARRAY(cli->arena, const char *, p->n_options);
-        size_t chosen = 0;
-        for (size_t i = 0; i < p->n_options; i++)
-            names[i] = cm_arena_cstr(cli->arena, p->options[i].name);
-        if (ui_select(cli, "Select a value:", names, p->n_options, &chosen, err) != CM_OK)
-            return err->code;
-        *ret = p->options[chosen].value;
-        return CM_OK;
-    }
-    struct ui_question q = {.text = "Enter a value:",
-                            .def = p->required ? NULL : cm_arena_cstr(cli->arena, def),
-                            .check = check_answer,
-                            .ctx = &copy};
-    if (ui_ask(cli, &q, &answer, err) != CM_OK)
-        return err->code;
-    *ret = cm_str(answer);
-    return CM_OK;
-}
-
 struct resolver {
     struct cli *cli;
     const struct param_sources *from;
     struct values flags, file, defaults, ephemeral;
+    struct api_workspace_build_parameter *out; /* so far */
+    size_t n_out;
 };
+
+static enum cm_code ask(const struct resolver *r, const struct api_template_version_parameter *p,
+                        struct cm_str def, struct cm_str *ret, struct cm_err *err)
+{
+    const struct param_question q = {r->from->version, p, def, r->out, r->n_out};
+    return param_ask(r->cli, &q, ret, err);
+}
 
 /* *ret_has false: the server keeps or fills in what there is. */
 static enum cm_code resolve_one(struct resolver *r, const struct api_template_version_parameter *p,
@@ -163,7 +111,7 @@ static enum cm_code resolve_one(struct resolver *r, const struct api_template_ve
             return CM_OK;
         }
         if (o->prompt_ephemeral)
-            return ask(r->cli, p, fallback, ret, err);
+            return ask(r, p, fallback, ret, err);
         *ret_has = false;
         return CM_OK;
     }
@@ -183,7 +131,7 @@ static enum cm_code resolve_one(struct resolver *r, const struct api_template_ve
         *ret = fallback;
         return CM_OK;
     }
-    enum cm_code code = ask(r->cli, p, last ? last->value : fallback, ret, err);
+    enum cm_code code = ask(r, p, last ? last->value : fallback, ret, err);
     if (code == CM_END && r->cli->yes && (def || !p->required)) {
         /* A script that says -y wants no questions, and there is nobody to answer this one. */
         *ret = last ? last->value : fallback;
@@ -220,8 +168,7 @@ static enum cm_code refuse_unknown(const struct values *vs,
 
 /* Parameters that there are only for what was typed: the list, which is made for the defaults, does
  * not have them, but the form that the server evaluates does. Their values go along as they are. */
-static enum cm_code take_conditional(struct resolver *r, struct api_workspace_build_parameter *out,
-                                     size_t *n_out, struct cm_err *err)
+static enum cm_code take_conditional(struct resolver *r, struct cm_err *err)
 {
     struct cli *cli = r->cli;
     struct api_dynamic_parameters_request q = {
@@ -245,7 +192,7 @@ static enum cm_code take_conditional(struct resolver *r, struct api_workspace_bu
             if (!cm_str_eq(form->parameters[k].name, v->name))
                 continue;
             v->used = true;
-            out[(*n_out)++] =
+            r->out[r->n_out++] =
                 (struct api_workspace_build_parameter){.name = v->name, .value = v->value};
         }
     }
@@ -279,11 +226,9 @@ enum cm_code resolve_params(struct cli *cli, const struct param_sources *from,
         find(&r.ephemeral, params[i].name);
         find(&r.defaults, params[i].name);
     }
-    *ret = CM_NEW_ARRAY(cli->arena, struct api_workspace_build_parameter, n + r.flags.n + 1);
-    *ret_n = 0;
+    r.out = CM_NEW_ARRAY(cli->arena, struct api_workspace_build_parameter, n + r.flags.n + 1);
     /* A file may hold values for several templates; what was typed must fit this one. */
-    if (take_conditional(&r, *ret, ret_n, err) != CM_OK ||
-        refuse_unknown(&r.flags, params, n, err) != CM_OK ||
+    if (take_conditional(&r, err) != CM_OK || refuse_unknown(&r.flags, params, n, err) != CM_OK ||
         refuse_unknown(&r.ephemeral, params, n, err) != CM_OK)
         return err->code;
     for (size_t i = 0; i < n; i++) {
@@ -292,8 +237,10 @@ enum cm_code resolve_params(struct cli *cli, const struct param_sources *from,
         if (resolve_one(&r, &params[i], &has, &value, err) != CM_OK)
             return err->code;
         if (has)
-            (*ret)[(*ret_n)++] =
+            r.out[r.n_out++] =
                 (struct api_workspace_build_parameter){.name = params[i].name, .value = value};
     }
+    *ret = r.out;
+    *ret_n = r.n_out;
     return CM_OK;
 }

@@ -20,8 +20,14 @@ CM_MUST_USE enum cm_code ui_ask(struct cli *cli, const struct ui_question *q, co
 /* Yes or no; -y answers by itself. No is CM_CANCELED without text. */
 CM_MUST_USE enum cm_code ui_confirm(struct cli *cli, const char *text, bool default_yes,
                                     struct cm_err *err);
-/* One of n texts: by number or by text. */
+/* One of n texts: at a terminal by the arrow keys or by typing how it begins, else by its number or
+ * text. *ret comes with the one that Enter alone takes. */
 CM_MUST_USE enum cm_code ui_select(struct cli *cli, const char *text, const char *const *options,
                                    size_t n, size_t *ret, struct cm_err *err);
+/* Any of them: Space marks at a terminal; else their numbers or texts, separated by commas.
+ * marked[n] comes with what Enter alone takes. */
+CM_MUST_USE enum cm_code ui_select_many(struct cli *cli, const char *text,
+                                        const char *const *options, size_t n, bool *marked,
+                                        struct cm_err *err);
 /* Is there somebody to ask? */
 bool ui_interactive(const struct cli *cli);
