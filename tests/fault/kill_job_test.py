@@ -427,7 +427,9 @@ PHASES = ("init", "plan", "apply", "upload", "final")
 
 def main():
     only = sys.argv[1] if len(sys.argv) > 1 else ""
-    with Cluster(coderd_env={"CODER_PROVISIONER_JOB_LEASE": "8s", "CODER_JOB_HANG_DETECTOR_INTERVAL": "1s"},
+    # A database that is killed must have what it said it has.
+    with Cluster(pg_settings={"synchronous_commit": "on"},
+                 coderd_env={"CODER_PROVISIONER_JOB_LEASE": "8s", "CODER_JOB_HANG_DETECTOR_INTERVAL": "1s"},
                  provisionerd_env={"CODER_PROVISIONER_TERRAFORM_GRACE": "2s", "CODER_PROVISIONER_HEARTBEAT": "1s"}) as c:
         t = Test(c, Web())
         scenarios = [(f"coderd in {p}", lambda p=p: t.coderd_killed(p)) for p in PHASES]
