@@ -11,6 +11,23 @@
 
 int LLVMFuzzerTestOneInput(const uint8_t *data, size_t size);
 
+static void on_line(void *ctx, struct cm_str line)
+{
+    (void)ctx;
+    cm_assert(cm_str_find(line, '\n') < 0);
+}
+
+/* The same in two pieces, as it may come. */
+static void split(struct cm_str in)
+{
+    struct line_splitter s;
+    line_splitter_init(&s, on_line, NULL);
+    line_splitter_add(&s, cm_str_sub(in, 0, in.len / 2));
+    line_splitter_add(&s, cm_str_sub(in, in.len / 2, in.len));
+    line_splitter_end(&s);
+    line_splitter_done(&s);
+}
+
 int LLVMFuzzerTestOneInput(const uint8_t *data, size_t size)
 {
     if (size < 1)
@@ -47,6 +64,7 @@ int LLVMFuzzerTestOneInput(const uint8_t *data, size_t size)
         logs_clean(&out, in);
         cm_assert(out.failed || cm_str_is_utf8(cm_buf_view(&out)));
         environ_expand(environ_new(a), a, in);
+        split(in);
         break;
     }
     return 0;

@@ -25,6 +25,12 @@ int LLVMFuzzerTestOneInput(const uint8_t *data, size_t size)
     } else if (archive_check_tar(in, &err) == CM_OK && size > 1) {
         cm_ignore(archive_tar_to_zip(in, out, &err) != CM_OK, "a zip holds less than a tar may");
     }
+    struct cm_pair *texts = NULL;
+    size_t n = 0;
+    CM_AUTO(cm_arena) a = cm_arena_new();
+    if (archive_texts(a, cm_str_n(data + 1, size - 1), 4096, 65536, &texts, &n, &err) == CM_OK)
+        for (size_t i = 0; i < n; i++)
+            cm_assert(texts[i].value.len <= 4096);
     cm_assert(fstat(out, &st) == 0 && (uint64_t)st.st_size < 2 * ARCHIVE_BYTES_MAX);
     return 0;
 }

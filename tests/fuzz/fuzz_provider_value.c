@@ -14,6 +14,8 @@ static void run_table(struct cm_arena *a, const struct type *t, const struct val
     struct value object, none = VALUE_NONE;
     struct call c;
     struct plan *plan = CM_NEW(a, struct plan);
+    if (conform_object(a, &t->block, CONFORM_EXACT, raw, &object, NULL) == CM_OK)
+        conform_zero_fill(&t->block, &object);
     if (conform_object(a, &t->block, CONFORM_LENIENT, raw, &object, NULL) != CM_OK ||
         !value_is_set(&object))
         return;

@@ -7,6 +7,8 @@ int LLVMFuzzerTestOneInput(const uint8_t *data, size_t size);
 
 int LLVMFuzzerTestOneInput(const uint8_t *data, size_t size)
 {
+    static const char *const texts[] = {"", "a", "b"};
+    static const struct cm_enum statuses = {"status", texts, CM_COUNT_OF(texts)};
     static const char *const keys[] = {"name", "status", "after", "flag", NULL};
     CM_AUTO(cm_arena) a = cm_arena_new();
     struct api_req r = {.arena = a};
@@ -24,6 +26,9 @@ int LLVMFuzzerTestOneInput(const uint8_t *data, size_t size)
     search_time(&r, &s, "after");
     search_bool(&r, &s, "flag");
     search_uuid(&r, &s, "status");
+    search_int(&r, &s, "name");
+    if (s.n)
+        search_check_enum(&r, &s.terms[0], &statuses);
     cm_assert(r.violations.n <= CM_VIOLATIONS_MAX);
     return 0;
 }
