@@ -208,6 +208,36 @@ def ports_are_forwarded(c, admin):
                  "coder.dev"], port, c.env)
 
 
+SILENT = """
+terraform {
+  required_providers {
+    coder = { source = "coder/coder" }
+  }
+}
+resource "coder_agent" "main" {
+  os                  = "linux"
+  arch                = "amd64"
+  connection_timeout  = 1
+  troubleshooting_url = "https://help.example.com/agents"
+}
+resource "terraform_data" "x" {
+  input = coder_agent.main.id
+}
+"""
+
+
+def an_agent_that_never_comes_is_explained(c, admin):
+    """Nothing starts it. What to look at is said while it is waited for, and the wait ends with the workspace."""
+    ws = c.make_workspace(admin, "silent", c.push_template(admin, "silent", {"main.tf": SILENT}))
+    t = terminal(c, "ssh", "silent", client=admin)
+    t.expect("Waiting for the workspace agent to connect")
+    t.expect("has not connected in the time that the template gives it")
+    t.expect("help.example.com/agents")
+    c.build(admin, ws, "stop")
+    t.expect("has been stopped or deleted meanwhile", 30)
+    assert t.wait() == 1
+
+
 def _the_workspace_is_deleted(c, admin):
     assert "has been deleted" in c.coder("delete", "dev", "-y", client=admin).stdout
 
@@ -216,4 +246,4 @@ run(_a_workspace, a_shell_at_a_terminal, a_command_gets_a_terminal_when_asked, a
     a_shell_outlives_the_server_and_a_sleep, commands_in_a_loop_never_hang,
     pipes_of_any_size_and_end, openssh_works_with_the_file_of_config_ssh,
     an_ide_connects_with_its_own_flags, files_by_scp_and_sftp, ports_are_forwarded,
-    _the_workspace_is_deleted)
+    an_agent_that_never_comes_is_explained, _the_workspace_is_deleted)

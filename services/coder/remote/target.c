@@ -215,13 +215,49 @@ static void on_logs_end(void *ctx, const struct cm_err *err)
     ((struct log_follow *)ctx)->done = true;
 }
 
-static enum cm_code await_agent(struct cli *cli, const struct remote_wish *wish,
+/* What to look at when an agent does not come. */
+static void explain_silence(const struct cli *cli, const struct api_workspace_agent *a)
+{
+    bool never = a->status == API_WORKSPACE_AGENT_STATUS_TIMEOUT;
+
+    fprintf(
+        stderr,
+        "Warning: The workspace agent %s. Does the workspace run, and can it reach %s? What its "
+        "init script prints there says why it fails.\n",
+        never ? "has not connected in the time that the template gives it"
+              : "has lost its connection",
+        cm_sdk_url(cli->sdk));
+    if (a->troubleshooting_url.len)
+        fprintf(stderr, "The template's author says more: %.*s\n",
+                CM_STR_ARG(a->troubleshooting_url));
+}
+
+/* The agent is gone: its workspace has been stopped, or built anew, while it was waited for. */
+static enum cm_code explain_loss(struct cli *cli, const struct remote_name *name,
+                                 struct cm_uuid build, struct cm_err *err)
+{
+    struct api_workspace *now = NULL;
+    struct cm_err gone = *err;
+
+    if (get_workspace(cli, name, &now, err) != CM_OK)
+        return err->code;
+    if (!cm_uuid_eq(now->latest_build->id, build))
+        return cm_err_set(err, CM_PRECONDITION, "the workspace has been %s meanwhile: try again",
+                          now->latest_build->transition == API_WORKSPACE_TRANSITION_START
+                              ? "started anew"
+                              : "stopped or deleted");
+    *err = gone;
+    return cm_err_wrap(err, "await agent");
+}
+
+static enum cm_code await_agent(struct cli *cli, const struct remote_name *name,
+                                struct cm_uuid build, const struct remote_wish *wish,
                                 struct api_workspace_agent **agent, struct cm_err *err)
 {
     cm_usec until = cm_monotonic_now() + AGENT_TIMEOUT, nap = POLL_EVERY;
     struct log_follow logs = {.done = true};
     struct cm_sdk_follower *follower = NULL;
-    bool waiting_said = false;
+    bool waiting_said = false, explained = false;
     enum cm_code code = CM_OK;
 
     for (;;) {
@@ -233,6 +269,11 @@ static enum cm_code await_agent(struct cli *cli, const struct remote_wish *wish,
         if (!connected && !waiting_said)
             fprintf(stderr, "Waiting for the workspace agent to connect...\n");
         waiting_said = true;
+        if (!explained && ((*agent)->status == API_WORKSPACE_AGENT_STATUS_TIMEOUT ||
+                           (*agent)->status == API_WORKSPACE_AGENT_STATUS_DISCONNECTED)) {
+            explain_silence(cli, *agent);
+            explained = true;
+        }
         if (connected && !follower) {
             logs.done = false;
             fprintf(stderr, "Waiting for the startup scripts...\n");
@@ -251,7 +292,8 @@ static enum cm_code await_agent(struct cli *cli, const struct remote_wish *wish,
         nap = CM_MIN(nap + nap / 4, POLL_MAX);
         if (cm_sdk_get(cli->sdk, cli->arena, &api_workspace_agent_msg, agent, err,
                        "/api/v2/workspaceagents/%s", cm_uuid_text((*agent)->id).s) != CM_OK) {
-            code = cm_err_wrap(err, "await agent");
+            code = err->code == CM_NOT_FOUND ? explain_loss(cli, name, build, err)
+                                             : cm_err_wrap(err, "await agent");
             break;
         }
     }
@@ -271,5 +313,5 @@ enum cm_code remote_find(struct cli *cli, const char *host, const struct remote_
         ensure_started(cli, &name, wish, ret_ws, err) != CM_OK ||
         choose_agent(cli, *ret_ws, name.agent, ret_agent, err) != CM_OK)
         return err->code;
-    return await_agent(cli, wish, ret_agent, err);
+    return await_agent(cli, &name, (*ret_ws)->latest_build->id, wish, ret_agent, err);
 }
