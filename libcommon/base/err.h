@@ -8,7 +8,7 @@
 
 #include "base/defs.h"
 
-/* One row per code: name, HTTP status that it becomes at the edge, exit status of a command. */
+/* One row per code: its name, and the HTTP status that it becomes at the edge. */
 #define CM_CODES(X)                                                                                \
     X(OK, 200)                                                                                     \
     X(INVALID, 400) /* input that breaks a rule; the text names field, value, form */              \
@@ -55,7 +55,8 @@ struct cm_err {
 enum cm_code cm_err_set_at(struct cm_err *err, enum cm_code code, int sys_errno, const char *file,
                            int line, const char *fmt, ...) CM_PRINTF(6, 7);
 
-/* Puts "clause: " before the text and keeps the code. Yields the code. */
+/* Puts "clause: " before the text and keeps the code. Yields the code; CM_INTERNAL when err is NULL,
+ * since the code is then known to the caller alone. */
 enum cm_code cm_err_wrap(struct cm_err *err, const char *fmt, ...) CM_PRINTF(2, 3);
 
 const char *cm_code_name(enum cm_code code);
