@@ -10,8 +10,9 @@ set(CMAKE_POSITION_INDEPENDENT_CODE ON)
 
 set(CM_SANITIZE "" CACHE STRING "Sanitizers for -fsanitize=, e.g. address,undefined")
 option(CM_FUZZ "Build the libFuzzer targets (clang)" OFF)
-option(CM_STATIC_AGENT "Link coder and coder-agent statically" ON)
 
+# Archives name functions of libraries that are not there, in parts that only --gc-sections drops.
+set(CM_STATIC_AGENT OFF)
 add_compile_options(-Wall -Wextra -Wshadow -Wstrict-prototypes -Wmissing-prototypes -Wformat=2
   -Wcast-qual -Wwrite-strings -Wundef -Wvla -Wimplicit-fallthrough -Werror -fno-omit-frame-pointer
   -fno-strict-aliasing)
@@ -20,13 +21,13 @@ if(CMAKE_BUILD_TYPE STREQUAL "Release")
   add_compile_options(-O2 -g1 -D_FORTIFY_SOURCE=2 -fstack-protector-strong -ffunction-sections -fdata-sections
     -fcf-protection -fno-asynchronous-unwind-tables)
   add_link_options(-Wl,-z,relro,-z,now -Wl,--gc-sections -Wl,-O1)
+  set(CM_STATIC_AGENT ON) # coder and coder-agent without shared libraries, others with the archives of CM_ARCHIVES
 else()
   add_compile_options(-O1 -g)
 endif()
 if(CM_SANITIZE)
   add_compile_options(-fsanitize=${CM_SANITIZE} -fno-sanitize-recover=all)
   add_link_options(-fsanitize=${CM_SANITIZE})
-  set(CM_STATIC_AGENT OFF)
 endif()
 if(CM_FUZZ)
   # Also counted, so that tests/fuzz/coverage.py can tell how much of its parser a corpus reaches.
