@@ -265,6 +265,38 @@ def versions_of_a_template(c, admin):
     assert "No presets found" in c.coder("templates", "presets", "list", "local", client=admin).stderr
 
 
+def organizations_their_members_and_groups(c, admin):
+    """Without a word about the organization where there is only one."""
+    for name in ("ida", "jim"):
+        c.coder("users", "create", "--username", name, "--email", f"{name}@example.com", "--password", PASSWORD, client=admin)
+    members = lambda *args: {m["username"]: [r["name"] for r in m["roles"]] for m in json.loads(
+        c.coder("organizations", "members", "list", "-o", "json", *args, client=admin).stdout)}
+    c.coder("org", "members", "edit-roles", "ida", "organization-auditor", client=admin)
+    assert members()["ida"] == ["organization-auditor"] and members()["jim"] == []
+    assert re.search(r"^ida +organization-auditor", c.coder("org", "members", "list", client=admin).stdout, re.M)
+    c.coder("org", "members", "remove", "jim", client=admin)
+    assert "jim" not in members()
+    c.coder("org", "members", "add", "jim", client=admin)
+    refused(c, "org", "members", "add", "jim", says="already", client=admin)
+    groups = lambda: {g["Group"]["name"]: [m["username"] for m in g["Group"]["members"] or []] for g in json.loads(
+        c.coder("groups", "list", "-o", "json", client=admin).stdout)}
+    c.coder("groups", "create", "makers", "--display-name", "Makers", client=admin)
+    c.coder("groups", "edit", "makers", "-a", "ida,jim@example.com", client=admin)
+    assert sorted(groups()["makers"]) == ["ida", "jim"]
+    c.coder("groups", "edit", "makers", "-r", "ida", "-n", "builders", client=admin)
+    assert groups()["builders"] == ["jim"]
+    refused(c, "groups", "edit", "builders", "-a", "nobody", says="members list", client=admin)
+    c.coder("groups", "delete", "builders", client=admin)
+    refused(c, "groups", "delete", "builders", says="groups list", client=admin)
+    assert "second" in c.coder("organizations", "create", "second", "-y", client=admin).stdout
+    assert list(members("-O", "second")) == ["admin"]
+    c.coder("organizations", "delete", "second", "-y", client=admin)
+    refused(c, "organizations", "delete", "second", "-y", says="second", client=admin)
+    for name in ("ida", "jim"):
+        c.coder("users", "delete", name, client=admin)
+    assert re.search(r"^template_rbac +entitled +true", c.coder("features", "list", client=admin).stdout, re.M)
+
+
 def careless_mistakes_get_an_answer(c, admin):
     os.makedirs(os.path.join(c.dir, "empty"), exist_ok=True)
     for args, says in (
@@ -320,5 +352,5 @@ run(_a_template_and_a_workspace, signing_in_at_a_terminal, the_first_user_is_ask
     signing_in_with_a_token, who_am_i, versions, templates_and_workspaces_in_lists, the_parameter_reaches_the_workspace,
     answering_questions_makes_a_workspace, logs_of_a_build_and_its_scripts, the_state_of_a_workspace, pinging, tokens, users,
     when_a_workspace_starts_and_stops_by_itself, small_things_about_a_workspace, keys_roles_and_provisioners,
-    versions_of_a_template,
+    versions_of_a_template, organizations_their_members_and_groups,
     careless_mistakes_get_an_answer, stopping_starting_and_deleting, _templates_end_when_nothing_uses_them)

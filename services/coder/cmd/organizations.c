@@ -1,4 +1,4 @@
-#include "cmd/cmd.h"
+#include "cmd/members.h"
 
 #define COLUMNS                                                                                    \
     "id|name|display name|icon|description|created at|updated at|default|default org member roles"
@@ -129,7 +129,67 @@ static const struct command show = {
     .run = run_show,
 };
 
-static const struct command *const subs[] = {&list, &show, NULL};
+static enum cm_code run_create(struct cli *cli, struct cm_err *err)
+{
+    struct api_create_organization_request req = {.name = cm_str(cli_arg(cli, 0))};
+    struct api_organization *made = NULL;
+
+    if (cli_session(cli, err) != CM_OK ||
+        ui_confirm(cli,
+                   cm_arena_printf(cli->arena, "Create an organization with the name \"%s\"?",
+                                   cli_arg(cli, 0)),
+                   false, err) != CM_OK)
+        return err->code;
+    if (cm_sdk_send(cli->sdk, cli->arena, "POST", &api_create_organization_request_msg, &req,
+                    &api_organization_msg, &made, err, "/api/v2/organizations") != CM_OK)
+        return cm_err_wrap(err, "create organization");
+    printf("Organization %.*s (%s) created.\n", CM_STR_ARG(made->name), cm_uuid_text(made->id).s);
+    return CM_OK;
+}
+
+static enum cm_code run_delete(struct cli *cli, struct cm_err *err)
+{
+    struct api_organization *one = NULL;
+
+    if (cli_session(cli, err) != CM_OK ||
+        cm_sdk_get(cli->sdk, cli->arena, &api_organization_msg, &one, err,
+                   "/api/v2/organizations/%s",
+                   cm_sdk_part(cli->arena, cm_str(cli_arg(cli, 0)))) != CM_OK)
+        return cm_err_wrap(err, "get organization \"%s\"", cli_arg(cli, 0));
+    if (ui_confirm(cli,
+                   cm_arena_printf(cli->arena, "Delete organization %.*s?", CM_STR_ARG(one->name)),
+                   false, err) != CM_OK)
+        return err->code;
+    if (cm_sdk_send(cli->sdk, cli->arena, "DELETE", NULL, NULL, NULL, NULL, err,
+                    "/api/v2/organizations/%s", cm_uuid_text(one->id).s) != CM_OK)
+        return cm_err_wrap(err, "delete organization");
+    printf("Organization %.*s (%s) deleted.\n", CM_STR_ARG(one->name), cm_uuid_text(one->id).s);
+    return CM_OK;
+}
+
+static const struct command create = {
+    .name = "create",
+    .args = "<organization name>",
+    .brief = "Create a new organization.",
+    .uses = USES_YES,
+    .min_args = 1,
+    .max_args = 1,
+    .run = run_create,
+};
+
+static const struct command delete = {
+    .name = "delete",
+    .aliases = "rm",
+    .args = "<organization name or id>",
+    .brief = "Delete an organization",
+    .uses = USES_YES,
+    .min_args = 1,
+    .max_args = 1,
+    .run = run_delete,
+};
+
+static const struct command *const subs[] = {&create, &delete, &list, &organizations_members,
+                                             &show,   NULL};
 
 const struct command command_organizations = {
     .name = "organizations",
