@@ -16,21 +16,16 @@
 #include "ui/prompt.h"
 #include "ui/table.h"
 
-#define COMMANDS(X)                                                                                \
-    X(login)                                                                                       \
-    X(logout)                                                                                      \
-    X(whoami)                                                                                      \
-    X(version)                                                                                     \
-    X(completion)                                                                                  \
-    X(publickey)                                                                                   \
-    X(tokens)                                                                                      \
-    X(users)                                                                                       \
-    X(organizations)                                                                               \
-    X(groups) X(features) X(templates) X(create) X(list) X(show) X(start) X(stop) X(restart)       \
-        X(update) X(delete) X(rename) X(favorite) X(unfavorite) X(autoupdate) X(schedule) X(logs)  \
-            X(state) X(config_ssh) X(ssh) X(ping) X(port_forward) X(open) X(stat) X(dotfiles)      \
-                X(server) X(reset_password) X(provisioner) X(reference) X(connect) X(vscodessh)    \
-                    X(gitssh) X(gitaskpass) X(agent)
+/* In the order of --help. clang-format takes the list for nested calls. */
+/* clang-format off */
+#define COMMANDS(X) \
+    X(login) X(logout) X(whoami) X(version) X(completion) X(publickey) X(tokens) X(users) \
+    X(organizations) X(groups) X(features) X(templates) X(create) X(list) X(show) X(start) \
+    X(stop) X(restart) X(update) X(delete) X(rename) X(favorite) X(unfavorite) X(autoupdate) \
+    X(schedule) X(logs) X(state) X(config_ssh) X(ssh) X(ping) X(port_forward) X(open) X(stat) \
+    X(dotfiles) X(server) X(reset_password) X(provisioner) X(reference) X(connect) X(vscodessh) \
+    X(gitssh) X(gitaskpass) X(agent)
+/* clang-format on */
 #define COMMAND_DECLARE(name) extern const struct command command_##name;
 COMMANDS(COMMAND_DECLARE)
 #undef COMMAND_DECLARE
