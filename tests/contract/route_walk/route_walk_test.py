@@ -45,6 +45,7 @@ OURS = {
 # Routes that no rule of a role guards: open to all, or bound to whose token comes with the request.
 WITHOUT_A_RULE = {f"{method} /{path}" for method, path in (line.split(" /") for line in """
 GET /rpc
+GET /.well-known/oauth-protected-resource
 GET /api/
 GET /api/v2
 GET /api/v2/
