@@ -290,8 +290,8 @@ static void what_cannot_be_read_is_as_the_import_found_it(void **state)
 {
     static const char *const rows[] = {
         "module \"m\" {\n  source = \"registry.example.com/a/b/c\"\n}\n",
-        "data \"coder_parameter\" \"p\" {\n  count = length(terraform_data.x.output)\n  name = "
-        "\"p\"\n}\n",
+        ("data \"coder_parameter\" \"p\" {\n"
+         "  count = length(terraform_data.x.output)\n  name = \"p\"\n}\n"),
         "data \"coder_parameter\" \"p\" {\n  name = terraform_data.x.output\n}\n",
         "data \"coder_parameter\" {{{",
         "module \"m\" {\n  source = \"./m\"\n}\n",
