@@ -78,12 +78,9 @@ static struct chunk *chunk_add(struct cm_arena *a, size_t size)
 void *cm_arena_alloc(struct cm_arena *a, size_t n)
 {
     cm_assert(n < SIZE_MAX / 2);
-    size_t need = (n + 15) & ~(size_t)15;
-    struct chunk *c = a->chunks;
-    if (ARENA_EACH_OWN_BLOCK) {
-        c = chunk_add(a, n ? n : 1);
-        need = n;
-    } else if (!c || c->size - c->used < need) {
+    size_t need = ARENA_EACH_OWN_BLOCK ? n : (n + 15) & ~(size_t)15;
+    struct chunk *c = ARENA_EACH_OWN_BLOCK ? chunk_add(a, n ? n : 1) : a->chunks;
+    if (!c || c->size - c->used < need) {
         if (need > a->next_size / 2) {
             /* A big block gets a chunk of its own behind the current one, which stays in use. */
             struct chunk *big = chunk_add(a, need);

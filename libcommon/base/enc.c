@@ -52,8 +52,11 @@ void cm_base64_encode(struct cm_buf *out, enum cm_base64 kind, const void *data,
         size_t n = CM_MIN(len - i, (size_t)3);
         uint32_t v = (uint32_t)p[i] << 16 | (n > 1 ? (uint32_t)p[i + 1] << 8 : 0) |
                      (n > 2 ? (uint32_t)p[i + 2] : 0);
-        char quad[4] = {set[v >> 18 & 63], set[v >> 12 & 63], n > 1 ? set[v >> 6 & 63] : '=',
-                        n > 2 ? set[v & 63] : '='};
+        char quad[4] = {set[v >> 18 & 63], set[v >> 12 & 63], '=', '='};
+        if (n > 1)
+            quad[2] = set[v >> 6 & 63];
+        if (n > 2)
+            quad[3] = set[v & 63];
         cm_buf_append(out, quad, kind == CM_BASE64_STD ? 4 : n + 1);
     }
 }

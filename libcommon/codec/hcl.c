@@ -128,7 +128,7 @@ static bool skip_element(struct cm_hcl *h, unsigned depth)
 /* At an opening bracket: to behind its closing one. */
 static bool skip_brackets(struct cm_hcl *h, unsigned depth)
 {
-    char close = *h->p == '(' ? ')' : *h->p == '[' ? ']' : '}';
+    int close = *h->p == '(' ? ')' : *h->p == '[' ? ']' : '}';
     if (depth > DEPTH_MAX)
         return false;
     h->p++;
@@ -207,7 +207,7 @@ static bool put_code_point(struct cm_hcl *h, struct cm_buf *b)
     uint32_t c = 0;
     for (int i = 0; i < digits; i++) {
         h->p++;
-        char d = h->p < h->end ? *h->p : '"';
+        int d = h->p < h->end ? *h->p : '"';
         uint32_t v = d >= '0' && d <= '9'   ? (uint32_t)(d - '0')
                      : d >= 'a' && d <= 'f' ? (uint32_t)(d - 'a' + 10)
                      : d >= 'A' && d <= 'F' ? (uint32_t)(d - 'A' + 10)
