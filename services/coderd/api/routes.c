@@ -23,6 +23,7 @@
     T(roles)                                                                                       \
     T(template_acl)                                                                                \
     T(template_archive)                                                                            \
+    T(template_edit)                                                                               \
     T(template_examples)                                                                           \
     T(template_version_list)                                                                       \
     T(template_versions)                                                                           \
