@@ -247,6 +247,12 @@ def keys_roles_and_provisioners(c, admin):
     refused(c, "provisioner", "keys", "delete", "one", "-y", says="keys list", client=admin)
 
 
+def templates_create_of_older_scripts(c, admin):
+    c.coder("templates", "create", "older", "-d", "local", "-y", client=admin)
+    refused(c, "templates", "create", "older", "-d", "local", "-y", says="templates push older", client=admin)
+    c.coder("templates", "delete", "older", "-y", client=admin)
+
+
 def versions_of_a_template(c, admin):
     rows = lambda *args: json.loads(c.coder("templates", "versions", "list", "local", "-o", "json", *args, client=admin).stdout)
     [first] = [r for r in rows() if r["active"]]
@@ -352,5 +358,5 @@ run(_a_template_and_a_workspace, signing_in_at_a_terminal, the_first_user_is_ask
     signing_in_with_a_token, who_am_i, versions, templates_and_workspaces_in_lists, the_parameter_reaches_the_workspace,
     answering_questions_makes_a_workspace, logs_of_a_build_and_its_scripts, the_state_of_a_workspace, pinging, tokens, users,
     when_a_workspace_starts_and_stops_by_itself, small_things_about_a_workspace, keys_roles_and_provisioners,
-    versions_of_a_template, organizations_their_members_and_groups,
+    templates_create_of_older_scripts, versions_of_a_template, organizations_their_members_and_groups,
     careless_mistakes_get_an_answer, stopping_starting_and_deleting, _templates_end_when_nothing_uses_them)

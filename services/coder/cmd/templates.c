@@ -300,16 +300,9 @@ static const struct command edit = {
     .run = run_edit,
 };
 
-static const struct command *const subs[] = {&templates_init,
-                                             &list,
-                                             &templates_push,
-                                             &delete,
-                                             &versions,
-                                             &templates_pull,
-                                             &edit,
-                                             &templates_archive,
-                                             &templates_presets,
-                                             NULL};
+static const struct command *const subs[] = {
+    &templates_init, &list, &templates_push,    &templates_create,  &delete, &versions,
+    &templates_pull, &edit, &templates_archive, &templates_presets, NULL};
 
 const struct command command_templates = {
     .name = "templates",

@@ -3,6 +3,6 @@
 
 #include "cmd/cmd.h"
 
-extern const struct command templates_push, templates_init, templates_pull, templates_archive,
-    templates_presets, templates_versions_promote, templates_versions_archive,
+extern const struct command templates_push, templates_create, templates_init, templates_pull,
+    templates_archive, templates_presets, templates_versions_promote, templates_versions_archive,
     templates_versions_unarchive;

@@ -260,6 +260,12 @@ static enum cm_code run_push(struct cli *cli, struct cm_err *err)
     if (find_template(cli, org, name, &existing, err) != CM_OK && err->code != CM_NOT_FOUND)
         return err->code;
     cli->hint = NULL; /* a new one is no mistake */
+    if (existing && cli->command == &templates_create)
+        return cm_err_set(
+            err, CM_CONFLICT,
+            "a template already exists named \"%s\"; 'coder templates push %s' makes a "
+            "new version of it",
+            name, name);
     if (strlen(o->message) > MESSAGE_LONG)
         fprintf(
             stderr,
@@ -297,6 +303,19 @@ const struct command templates_push = {
     .opts_size = sizeof(struct push_opts),
     .uses = USES_YES | USES_ORG,
     .max_args = 1,
+    .run = run_push,
+};
+
+const struct command templates_create = {
+    .name = "create",
+    .args = "[template]",
+    .brief = "Deprecated: 'coder templates push' creates templates as well",
+    .opts = push_opts,
+    .n_opts = CM_COUNT_OF(push_opts),
+    .opts_size = sizeof(struct push_opts),
+    .uses = USES_YES | USES_ORG,
+    .max_args = 1,
+    .hidden = true,
     .run = run_push,
 };
 
