@@ -1,6 +1,6 @@
 #!/usr/bin/python3
-"""A build outlives kill -9 of coderd and of PostgreSQL, and ends in a clear state after kill -9 of its provisioner or of
-terraform, in each phase.
+"""A build outlives kill -9 of coderd and of PostgreSQL, and ends in a clear state after kill -9 of its provisioner, of
+terraform or of a provider, in each phase.
 
 Each phase is held open by something that tells when it is reached, so that the kill is known to hit it:
 
@@ -87,6 +87,13 @@ resource "terraform_data" "two" {
       GATE = data.coder_parameter.gate.value
     }
   }
+}
+
+# Needs its provider until the end of the apply.
+resource "coder_agent" "last" {
+  depends_on = [terraform_data.two]
+  os         = "linux"
+  arch       = "amd64"
 }
 
 resource "terraform_data" "running" {
@@ -207,7 +214,7 @@ class Test:
             return {}
         found = {}
         for resource in json.loads(r.body)["resources"]:
-            for i in resource["instances"] if resource["mode"] == "managed" else []:
+            for i in resource["instances"] if resource["type"] == "terraform_data" else []:
                 found[resource["name"]] = None if i.get("status") == "tainted" else i["attributes"]["id"]
         return found
 
@@ -357,6 +364,14 @@ class Test:
         else:
             assert not was, was
 
+    def provider_killed(self):
+        """In the apply, which needs it for the last resource."""
+        ws, let_go = self.hold_apply("provider")
+        self.kill_program("terraform-provider-coder")
+        let_go()
+        was = self.after(ws, ws["latest_build"], "failed")
+        assert was["one"] and was["two"], f"what terraform had written last: {was}"
+
     def database_killed(self, phase):
         """Whoever was connected finds it again, and nothing of the build is lost."""
         ws, let_go = getattr(self, "hold_" + phase)(f"d-{phase}")
@@ -435,6 +450,7 @@ def main():
         scenarios = [(f"coderd in {p}", lambda p=p: t.coderd_killed(p)) for p in PHASES]
         scenarios += [(f"provisionerd in {p}", lambda p=p: t.provisionerd_killed(p)) for p in PHASES]
         scenarios += [(f"terraform in {p}", lambda p=p: t.terraform_killed(p)) for p in ("init", "plan", "apply")]
+        scenarios += [("provider", t.provider_killed)]
         scenarios += [(f"database in {p}", lambda p=p: t.database_killed(p)) for p in PHASES]
         scenarios += [("late_word", t.late_word), ("nobody_comes_back", t.nobody_comes_back)]
         failed = []

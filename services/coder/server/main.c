@@ -3,6 +3,7 @@
 
 #include <signal.h>
 #include <stdio.h>
+#include <unistd.h>
 
 #include "loop/loop.h"
 #include "net/http/listen.h"
@@ -15,6 +16,8 @@
 #include "sys/fs.h"
 
 #define DATABASE_TIMEOUT (2 * CM_MINUTE)
+/* For the coderd of a supervisor that was killed: it stops by itself, and is not there for long. */
+#define PORT_WAIT (3 * CM_SECOND)
 
 static enum cm_code check_programs(struct cm_arena *a, const struct settings *s,
                                    const struct layout *l, struct cm_err *err)
@@ -29,16 +32,28 @@ static enum cm_code check_programs(struct cm_arena *a, const struct settings *s,
     return CM_OK;
 }
 
+static enum cm_code check_port(const char *address, cm_usec until, struct cm_err *err)
+{
+    for (;;) {
+        CM_AUTOFD int fd = -1;
+        if (cm_http_listen(address, &fd, err) == CM_OK)
+            return CM_OK;
+        if (err->code != CM_CONFLICT || cm_monotonic_now() >= until)
+            return cm_err_wrap(err, "listen on %s", address);
+        usleep(10000);
+    }
+}
+
 /* What coderd would only find out when there is a database, which takes seconds to make. */
 static enum cm_code check_listening(const struct coderd_options *o, struct cm_err *err)
 {
     const char *addresses[] = {o->http_address, o->tls_enable ? o->tls_address : ""};
     struct ssl_ctx_st *tls = NULL;
+    cm_usec until = cm_monotonic_now() + PORT_WAIT;
 
     for (size_t i = 0; i < CM_COUNT_OF(addresses); i++) {
-        CM_AUTOFD int fd = -1;
-        if (*addresses[i] && cm_http_listen(addresses[i], &fd, err) != CM_OK)
-            return cm_err_wrap(err, "listen on %s", addresses[i]);
+        if (*addresses[i] && check_port(addresses[i], until, err) != CM_OK)
+            return err->code;
     }
     if (o->tls_enable && cm_tls_server_new(o->tls_cert_file, o->tls_key_file, o->tls_min_version,
                                            &tls, err) != CM_OK)
