@@ -61,7 +61,7 @@ struct coderd {
     struct ssl_ctx_st *tls;
     struct cm_http_server *http, *https;
 
-    _Atomic cm_usec unavailable_log_at; /* not before (monotonic): see api/front.c */
+    _Atomic cm_usec unavailable_log_at; /* not before (monotonic): see api_may_log_unavailable */
 };
 
 /* opt: borrowed for the life of the app. Starts listening; requests are answered once app_run runs

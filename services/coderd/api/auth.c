@@ -240,7 +240,8 @@ static void resolve_agents(struct worker *w, struct api_req *r)
     struct store_agent_auth *row = NULL;
     if (store_agent_by_token(w->db, r->arena, cm_str_n(hash, sizeof(hash)), &row, &err) != CM_OK) {
         refuse(r, "Workspace agent authentication failed. Try again later.");
-        CM_ERROR("cannot look up an agent", CM_F_ERR(&err));
+        if (api_may_log_unavailable(w->app))
+            CM_ERROR("cannot look up an agent", CM_F_ERR(&err));
         return;
     }
     if (!row) {
@@ -304,7 +305,8 @@ void auth_resolve(struct worker *w, struct api_req **reqs, size_t n)
      * outlive the others. */
     if (store_auth_by_keys(w->db, reqs[0]->arena, unique, n_unique, &rows, &n_rows, &err) !=
         CM_OK) {
-        CM_ERROR("cannot look up session tokens", CM_F_ERR(&err));
+        if (api_may_log_unavailable(w->app))
+            CM_ERROR("cannot look up session tokens", CM_F_ERR(&err));
         for (size_t i = 0; i < n_asked; i++)
             api_reply_message(asked[i], 503, "The database cannot be reached. Try again shortly.",
                               NULL);

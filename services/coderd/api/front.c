@@ -1,6 +1,5 @@
 #include "api/front.h"
 
-#include <stdatomic.h>
 #include <stdio.h>
 
 #include "api/auth.h"
@@ -41,16 +40,6 @@ static void answer(struct api_req *r)
                                                     .body = r->reply.body});
 }
 
-/* While the database is away every request fails: one line a second says so. */
-static void log_unavailable(struct api_req *r, struct coderd *app, const struct cm_err *err)
-{
-    cm_usec now = cm_monotonic_now(), next = app->unavailable_log_at;
-    if (now >= next &&
-        atomic_compare_exchange_strong(&app->unavailable_log_at, &next, now + CM_SECOND))
-        CM_WARN("request failed for now", CM_F_STR(method, r->http->head.method_text),
-                CM_F_STR(path, r->http->head.path), CM_F_ERR(err));
-}
-
 /* An error becomes the answer here and nowhere else; what is our own fault is logged with its
  * cause. */
 static void reply_error(struct api_req *r, const struct cm_err *err)
@@ -58,7 +47,9 @@ static void reply_error(struct api_req *r, const struct cm_err *err)
     int status = cm_code_http_status(err->code);
     r->reply = (struct api_reply){0};
     if (err->code == CM_UNAVAILABLE || err->code == CM_TIMEOUT) {
-        log_unavailable(r, r->app, err);
+        if (api_may_log_unavailable(r->app))
+            CM_WARN("request failed for now", CM_F_STR(method, r->http->head.method_text),
+                    CM_F_STR(path, r->http->head.path), CM_F_ERR(err));
     } else if (status >= 500 && err->code != CM_UNIMPLEMENTED) {
         CM_ERROR("request failed", CM_F_STR(method, r->http->head.method_text),
                  CM_F_STR(path, r->http->head.path), CM_F_UUID(request_id, r->request_id),

@@ -1,8 +1,10 @@
 #include "api/request.h"
 
 #include <stdarg.h>
+#include <stdatomic.h>
 
 #include "api/errors.h"
+#include "app.h"
 
 const char API_NOT_FOUND[] = "Resource not found or you do not have access to this resource";
 
@@ -52,6 +54,13 @@ enum cm_code api_reply_message(struct api_req *r, int status, const char *messag
     resp.validations = v;
     resp.n_validations = r->violations.n;
     return api_reply(r, status, &api_response_msg, &resp);
+}
+
+bool api_may_log_unavailable(struct coderd *app)
+{
+    cm_usec now = cm_monotonic_now(), next = app->unavailable_log_at;
+    return now >= next &&
+           atomic_compare_exchange_strong(&app->unavailable_log_at, &next, now + CM_SECOND);
 }
 
 enum cm_code api_reply_none(struct api_req *r, int status)

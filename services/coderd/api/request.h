@@ -93,6 +93,8 @@ enum cm_code api_reply_list(struct api_req *r, int status, const struct cm_messa
  */
 enum cm_code api_reply_message(struct api_req *r, int status, const char *message,
                                const char *detail);
+/* While the database is away every request fails: true once a second, for a line that says so. */
+bool api_may_log_unavailable(struct coderd *app);
 enum cm_code api_reply_none(struct api_req *r, int status);
 enum cm_code api_reply_raw(struct api_req *r, int status, const char *content_type,
                            struct cm_str body);
