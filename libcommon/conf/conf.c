@@ -43,8 +43,12 @@ const char *cm_opt_env(const struct cm_opt *o, char out[CM_OPT_ENV_MAX])
         snprintf(out, CM_OPT_ENV_MAX, "%s", o->env);
     else
         snprintf(out, CM_OPT_ENV_MAX, "CODER_%s", o->flag);
-    for (char *p = out; *p; p++)
-        *p = *p == '-' ? '_' : (char)toupper((unsigned char)*p);
+    for (char *p = out; *p; p++) {
+        if (*p == '-')
+            *p = '_';
+        else
+            *p = (char)toupper((unsigned char)*p);
+    }
     return out;
 }
 

@@ -212,7 +212,7 @@ void cm_db_arg_bools(struct cm_db_args *q, const bool *v, size_t n)
 {
     char *at = array_begin(q, CM_PG_BOOL, n, n);
     for (size_t i = 0; i < n; i++) {
-        char b = v[i];
+        char b = (char)v[i];
         at = array_item(at, &b, 1);
     }
 }
