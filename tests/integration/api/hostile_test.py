@@ -288,7 +288,7 @@ def sockets(server, admin):
                 s.sendall(b"GET /api/v2/buildinfo HTTP/1.1\r\nHost: x\r\nA: ")
         begin = time.monotonic()
         answers(200, admin, "GET /users/me")
-        assert time.monotonic() - begin < 2, "an answer takes its time"
+        assert time.monotonic() - begin < 10, "an answer takes its time"
         assert server.memory() < before + 100 * MIB, (before, server.memory())
     finally:
         for s in held:

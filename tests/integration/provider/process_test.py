@@ -140,7 +140,7 @@ class ProcessTest(unittest.TestCase):
                 began = time.monotonic()
                 got = self.read_until_end(connection)
                 self.assertEqual(process.wait(DEADLINE_SECONDS), 0)
-                self.assertLess(time.monotonic() - began, 1)
+                self.assertLess(time.monotonic() - began, 2, "terraform kills what takes longer")
                 self.assertIn(b"\0\0\5\0\0\0\0\0\1\0\0\0\0\0", got, "an empty message on stream 1")
 
     def test_unknown_methods_are_unimplemented(self):

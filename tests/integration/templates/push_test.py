@@ -1,11 +1,14 @@
 #!/usr/bin/python3
 """Templates from files to versions: what an import finds, what it says when it cannot, what it remembers."""
 import io
+import os
 import re
+import shutil
 import tarfile
+import tempfile
 import urllib.parse
 
-from cluster import eventually
+from cluster import bin_dir, eventually
 from scenario import CODER, PLAIN, fields, org, run
 
 VARIABLES = CODER + """
@@ -105,6 +108,30 @@ def a_local_module_comes_with_the_archive(c, admin):
     assert names == ["inner"], names
 
 
+def a_provider_of_somebody_else_comes_from_the_mirror(c, admin):
+    """Beside our own; its data is read when the template is imported, its word ends up in the state of the build."""
+    text = CODER.replace('"coder/coder"\n    }', '"coder/coder"\n    }\n    other = {\n      source  = "example/other"\n'
+                         '      version = "~> 1.2"\n    }') + """
+data "coder_workspace" "seen" {
+  provider = other
+}
+
+resource "terraform_data" "machine" {
+  count = data.coder_workspace.seen.start_count
+  input = data.coder_workspace.seen.name
+}
+"""
+    ws = c.make_workspace(admin, "foreign", c.push_template(admin, "foreign", {"main.tf": text}))
+    state = admin.request("GET", f"/api/v2/workspacebuilds/{ws['latest_build']['id']}/state").json()
+    used = {r["provider"] for r in state["resources"]}
+    assert 'provider["registry.terraform.io/example/other"]' in used, used
+    made = [r["instances"][0]["attributes"]["input"]["value"] for r in state["resources"] if r["name"] == "machine"]
+    assert made == ["foreign"], made
+    # What the mirror does not have is not had from elsewhere.
+    failed = push(c, admin, {"main.tf": text.replace("~> 1.2", "~> 2.0")})
+    assert failed["job"]["status"] == "failed" and "example/other" in failed["job"]["error"], failed["job"]
+
+
 def the_starter_is_an_example(c, admin):
     examples = admin.get("/api/v2/templates/examples")
     assert [e["id"] for e in examples] == ["local"] and examples[0]["name"] == "Local process", examples
@@ -197,6 +224,13 @@ def versions_are_tried_and_archived(c, admin):
     admin.patch(f"/api/v2/templates/{t['id']}/versions", {"id": newer["id"]})
 
 
-run(an_import_finds_readme_and_resources, broken_hcl_fails_with_file_and_line, an_unknown_provider_is_named,
-    a_missing_variable_asks_for_it_and_values_are_remembered, a_local_module_comes_with_the_archive,
-    the_starter_is_an_example, source_is_for_those_who_may_read_the_template, templates_are_found, versions_are_tried_and_archived)
+with tempfile.TemporaryDirectory() as mirror:
+    os.chmod(mirror, 0o755)
+    other = os.path.join(mirror, "registry.terraform.io/example/other/1.2.3/linux_amd64")
+    os.makedirs(other)
+    shutil.copy(os.path.join(bin_dir(), "terraform-provider-coder"), os.path.join(other, "terraform-provider-other"))
+    run(an_import_finds_readme_and_resources, broken_hcl_fails_with_file_and_line, an_unknown_provider_is_named,
+        a_missing_variable_asks_for_it_and_values_are_remembered, a_local_module_comes_with_the_archive,
+        a_provider_of_somebody_else_comes_from_the_mirror, the_starter_is_an_example,
+        source_is_for_those_who_may_read_the_template, templates_are_found, versions_are_tried_and_archived,
+        provisionerd_env={"CODER_PROVISIONER_PROVIDER_MIRROR": mirror})
