@@ -260,6 +260,16 @@ static void serve_page(struct api_req *r, const char *name)
     respond(r, 200, HTML, page_fill(r, f, csrf), h, CM_COUNT_OF(h));
 }
 
+/* By weak comparison: a proxy that compresses makes the tag a weak one. */
+static bool client_has(const struct api_req *r, const struct binary *b)
+{
+    const struct cm_http_head *h = &r->http->head;
+    CM_AUTOFREE char *weak = cm_xasprintf("W/%s", b->etag);
+    return cm_http_header_has(h, "if-none-match", b->etag) ||
+           cm_http_header_has(h, "if-none-match", weak) ||
+           cm_http_header_has(h, "if-none-match", "*");
+}
+
 static void serve_binary(struct site *s, struct api_req *r, struct cm_str name)
 {
     char *wanted = cm_arena_cstr(r->arena, name);
@@ -279,7 +289,7 @@ static void serve_binary(struct site *s, struct api_req *r, struct cm_str name)
     size_t n = 2;
     if (b->hashed)
         h[n++] = (struct cm_http_header){CM_STR("ETag"), cm_str(b->etag)};
-    if (b->hashed && cm_http_header_has(&r->http->head, "if-none-match", b->etag)) {
+    if (b->hashed && client_has(r, b)) {
         respond(r, 304, NULL, CM_STR_NONE, h, n);
         return;
     }
