@@ -119,8 +119,8 @@ function(cm_test name)
 endfunction()
 
 # cm_fuzz(fuzz_http_head SOURCES fuzz_http_head.c DEPS net PARSER net/http/message.c): a libFuzzer program; only with CM_FUZZ.
-# PARSER: what it is there for, by the ends of paths: tests/fuzz/coverage.py wants 80% of it to be reached by the corpus. With
-# a colon, only the functions whose names match: value/msgpack.c:decode.
+# PARSER: what it is there for, by ends of paths or folders (coderd/form/): tests/fuzz/coverage.py wants 80% of it to be
+# reached by the corpus. With a colon, only the functions whose names match: value/msgpack.c:decode.
 function(cm_fuzz name)
   if(NOT CM_FUZZ)
     return()

@@ -53,7 +53,7 @@ def measure(functions, parser):
     for f in functions:
         path, name = f["filenames"][0], f["name"].split(":")[-1]
         for end, pattern in parser:
-            if path.endswith("/" + end) and (not pattern or re.search(pattern, name)):
+            if (path + "$").find("/" + end + ("" if end.endswith("/") else "$")) >= 0 and (not pattern or re.search(pattern, name)):
                 seen.add((end, pattern))
                 for line, column, last, last_column, count, _, _, kind in f["regions"]:
                     if kind == CODE_REGION:
