@@ -41,7 +41,7 @@ static bool check_group(struct cm_arena *a, struct cm_str p, size_t at, struct c
 
 static bool check_escape(struct cm_arena *a, struct cm_str p, size_t at, struct cm_str *why)
 {
-    char ch = at + 1 < p.len ? p.ptr[at + 1] : '\0';
+    int ch = at + 1 < p.len ? p.ptr[at + 1] : '\0';
     bool letter = (ch >= 'a' && ch <= 'z') || (ch >= 'A' && ch <= 'Z');
     bool octal =
         ch >= '1' && ch <= '7' && at + 2 < p.len && p.ptr[at + 2] >= '0' && p.ptr[at + 2] <= '7';

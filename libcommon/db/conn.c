@@ -78,9 +78,10 @@ static enum cm_code unreachable(struct cm_db *db, struct cm_err *err)
     char text[256];
     struct cm_str why = cm_str_trim(cm_str(PQerrorMessage(db->pg)));
     size_t len = CM_MIN(why.len, sizeof(text) - 1);
-    for (size_t i = 0; i < len; i++)
-        text[i] = why.ptr[i] == '\n' ? ' ' : why.ptr[i];
+    memcpy(text, why.ptr, len);
     text[len] = '\0';
+    for (char *nl = text; (nl = strchr(nl, '\n'));)
+        *nl = ' ';
     bool refused = PQconnectionNeedsPassword(db->pg) || PQconnectionUsedPassword(db->pg);
     db_close(db);
     db->backoff = db->backoff ? CM_MIN(db->backoff * 2, BACKOFF_MAX) : BACKOFF_FIRST;
