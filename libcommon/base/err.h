@@ -55,8 +55,8 @@ struct cm_err {
 enum cm_code cm_err_set_at(struct cm_err *err, enum cm_code code, int sys_errno, const char *file,
                            int line, const char *fmt, ...) CM_PRINTF(6, 7);
 
-/* Puts "clause: " before the text and keeps the code. Yields the code; CM_INTERNAL when err is NULL,
- * since the code is then known to the caller alone. */
+/* Puts "clause: " before the text and keeps the code. Yields the code; CM_INTERNAL when err is
+ * NULL, since the code is then known to the caller alone. */
 enum cm_code cm_err_wrap(struct cm_err *err, const char *fmt, ...) CM_PRINTF(2, 3);
 
 const char *cm_code_name(enum cm_code code);

@@ -1,12 +1,12 @@
 #include "form/module.h"
 
-
-#define MODULE_DEPTH  8
+#define MODULE_DEPTH 8
 
 void form_instances_of(struct module *m, const struct block *b, struct instances *ret)
 {
     struct place here = {.m = m, .depth = m->depth + 1};
-    const struct attribute *count = form_attribute(b, "count"), *each = form_attribute(b, "for_each");
+    const struct attribute *count = form_attribute(b, "count"),
+                           *each = form_attribute(b, "for_each");
     *ret = (struct instances){.why = FORM_NULL_VALUE};
     if (!count && !each) {
         ret->v = CM_NEW(m->run->a, struct place);
@@ -19,8 +19,9 @@ void form_instances_of(struct module *m, const struct block *b, struct instances
     ret->by_key = !count;
     if (count)
         v = form_to_number(m->run->a, v);
-    bool fits = count ? v.kind == FORM_NUMBER && v.n >= 0 && v.n <= FORM_INSTANCES_MAX
-                      : (v.kind == FORM_OBJECT || v.kind == FORM_LIST) && v.count <= FORM_INSTANCES_MAX;
+    bool fits =
+        count ? v.kind == FORM_NUMBER && v.n >= 0 && v.n <= FORM_INSTANCES_MAX
+              : (v.kind == FORM_OBJECT || v.kind == FORM_LIST) && v.count <= FORM_INSTANCES_MAX;
     if (!fits) {
         ret->why = v.kind == FORM_ERROR ? v : FORM_UNKNOWN_VALUE;
         return;
@@ -39,7 +40,7 @@ void form_instances_of(struct module *m, const struct block *b, struct instances
 }
 
 struct form_value form_gather(struct module *m, const struct block *b,
-                                struct form_value (*f)(struct place *, const struct block *))
+                              struct form_value (*f)(struct place *, const struct block *))
 {
     struct instances all;
     form_instances_of(m, b, &all);

@@ -206,7 +206,8 @@ void form_show(struct place *p, const struct block *b)
     v->ephemeral = flag(&d, b, "ephemeral");
     v->required = dflt.kind == FORM_NULL;
     v->default_value = dflt.kind == FORM_STRING ? dflt.s : CM_STR("");
-    v->options = CM_NEW_ARRAY(r->a, struct api_template_version_parameter_option, FORM_INSTANCES_MAX);
+    v->options =
+        CM_NEW_ARRAY(r->a, struct api_template_version_parameter_option, FORM_INSTANCES_MAX);
     cm_ignore(whole_number(&d, b, "order", &d.f->order), "0 when there is none");
     for (const struct block *k = b->blocks; k; k = k->next) {
         if (cm_str_eq_c(k->type, "dynamic"))
