@@ -1,22 +1,18 @@
 #!/usr/bin/python3
-"""kill -9 of `coder server` itself in each phase of a build, and of a workspace's agent.
+"""kill -9 of `coder server` itself in each phase of a build.
 
 The server's parts end with it, or soon after: a provisioner that has a job goes on with it and hands it in to the
 server that is started next. The phases are those of kill_job_test.py.
 """
 import os
 import shutil
-import signal
 import subprocess
 import sys
 import types
 
-from cluster import ROOT, Bundle, eventually
+from cluster import Bundle, eventually
 from kill_job_test import PHASES, Test, Web
 import pg
-
-sys.path.append(os.path.join(ROOT, "tests/e2e"))
-from people import starter_workspace  # pylint: disable=wrong-import-position
 
 ENV = {"CODER_PROVISIONER_JOB_LEASE": "15s", "CODER_JOB_HANG_DETECTOR_INTERVAL": "1s",
        "CODER_PROVISIONER_TERRAFORM_GRACE": "2s", "CODER_PROVISIONER_HEARTBEAT": "1s"}
@@ -72,36 +68,6 @@ class ServerTest(Test):
         return build if build["job"]["status"] in ("succeeded", "failed") else None
 
 
-def agents(c):
-    found = []
-    for pid in c.left_behind():
-        try:
-            with open(f"/proc/{pid}/environ", "rb") as f:
-                if b"CODER_AGENT_TOKEN=" in f.read():
-                    found.append(pid)
-        except OSError:
-            pass
-    return found
-
-
-def agent_killed(c, admin):
-    """It is seen to be gone; the next build has another, and nothing of the first is left."""
-    starter_workspace(c, admin)
-    ws = next(w for w in admin.get("/api/v2/workspaces")["workspaces"] if w["name"] == "dev")
-    c.wait_agent(admin, ws)
-    first = agents(c)
-    for pid in first:
-        os.kill(pid, signal.SIGKILL)
-    c.wait_agent(admin, ws, status="disconnected", lifecycle=None)
-    c.build(admin, ws, "stop")
-    eventually(lambda: not agents(c), 10, "the end of all of the agent")
-    c.build(admin, ws, "start")
-    c.wait_agent(admin, ws)
-    assert not set(agents(c)) & set(first)
-    c.build(admin, ws, "delete")
-    eventually(lambda: not agents(c), 30, "the end of the agent")
-
-
 def main():
     only = sys.argv[1] if len(sys.argv) > 1 else ""
     with Server(env=ENV) as c:
@@ -110,9 +76,6 @@ def main():
             if only in phase:
                 print(f"server in {phase}", flush=True)
                 t.server_killed(phase)
-        if only in "agent":
-            print("agent", flush=True)
-            agent_killed(c, t.admin)
 
 
 if __name__ == "__main__":
