@@ -60,6 +60,9 @@ locals {
 resource "terraform_data" "process" {
   count = data.coder_workspace.me.start_count
 
+  # Made after the home and, above all, ended before it goes: the folder says which process to end.
+  depends_on = [terraform_data.home]
+
   # What the stop needs must be kept here: nothing else can be read while it runs.
   input = {
     folder = local.folder
