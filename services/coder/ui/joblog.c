@@ -183,9 +183,9 @@ enum cm_code ui_follow_job(struct cli *cli, const struct ui_job *job,
     const struct api_provisioner_job *now = NULL;
 
     cm_buf_init(&f.kept, (size_t)4 << 20);
-    begin_stage(&f, CM_STR("Queued"), cm_time_now().us);
     if (job->cancel_path)
         cm_sigwatch_start(&f.ctrl_c, cm_sdk_loop(cli->sdk), SIGINT, on_ctrl_c, &f);
+    begin_stage(&f, CM_STR("Queued"), cm_time_now().us);
     enum cm_code code = follow_logs(&f, &now, err);
     cm_sigwatch_stop(&f.ctrl_c);
     bool ok = code == CM_OK && now->status == API_PROVISIONER_JOB_STATUS_SUCCEEDED;

@@ -54,10 +54,11 @@ static void on_revoke(struct followers_member *m)
     on_spliced(x, 0, 0);
 }
 
-/* The splice ends with its loop. */
 static void on_stop(struct followers_member *m)
 {
-    crossing_free(cm_container_of(m, struct crossing, member));
+    struct crossing *x = cm_container_of(m, struct crossing, member);
+    cm_splice_abort(x->splice);
+    crossing_free(x);
 }
 
 static void join(struct cm_tunnel *tunnel, struct cm_loop *loop, void *arg)
