@@ -1,23 +1,46 @@
 #include "queue/transfer.h"
 
+#include <poll.h>
+
+#include "obs/log.h"
+
+#define PATIENCE    (60 * CM_SECOND)
+#define AGAIN_AFTER 500 /* ms */
+
+/* A server whose database is away says so at once, and mostly has it again within seconds: a job is
+ * not to fail for that. */
+static enum cm_code fetch_chunk(struct cm_rpc_client *client, const PB(FetchRequest) * req,
+                                struct cm_arena *a, const PB(FetchReply) * *ret, struct cm_err *err)
+{
+    const struct cm_rpc_call_opts opts = {.deadline = TRANSFER_DEADLINE};
+    cm_usec end = cm_monotonic_now() + PATIENCE;
+    for (;;) {
+        const void *answer = NULL;
+        enum cm_code code = cm_rpc_call_wait(client, METHOD_FETCH, &req->base,
+                                             &coder__provisioner__v1__fetch_reply__descriptor,
+                                             &opts, a, &answer, err);
+        *ret = answer;
+        if (code != CM_UNAVAILABLE || cm_monotonic_now() > end)
+            return code;
+        CM_WARN("cannot fetch what a job needs yet", CM_F_ERR(err));
+        poll(NULL, 0, AGAIN_AFTER);
+    }
+}
+
 enum cm_code transfer_fetch(struct cm_rpc_client *client, PB(Lease) * lease,
                             PB(FetchRequest__What) what, struct cm_buf *out, struct cm_err *err)
 {
     PB(FetchRequest) req = PB_INIT(FETCH_REQUEST);
-    const struct cm_rpc_call_opts opts = {.deadline = TRANSFER_DEADLINE};
     size_t before = out->len;
     req.lease = lease;
     req.what = what;
     for (;;) {
         CM_AUTO(cm_arena) a = cm_arena_new();
-        const void *answer = NULL;
+        const PB(FetchReply) *reply = NULL;
         req.offset = (int64_t)(out->len - before);
-        enum cm_code code = cm_rpc_call_wait(client, METHOD_FETCH, &req.base,
-                                             &coder__provisioner__v1__fetch_reply__descriptor,
-                                             &opts, a, &answer, err);
+        enum cm_code code = fetch_chunk(client, &req, a, &reply, err);
         if (code != CM_OK)
             return code;
-        const PB(FetchReply) *reply = answer;
         cm_buf_append(out, reply->data.data, reply->data.len);
         code = cm_buf_check(out, "the file", err);
         if (code != CM_OK)

@@ -14,7 +14,8 @@
 #define METHOD_UPDATE   "provisioner.Update"
 #define METHOD_COMPLETE "provisioner.Complete"
 
-/* Appends all of it to out, up to out's maximum. */
+/* Appends all of it to out, up to out's maximum. Waits up to a minute for a server that is
+ * CM_UNAVAILABLE. */
 CM_MUST_USE enum cm_code transfer_fetch(struct cm_rpc_client *client, PB(Lease) * lease,
                                         PB(FetchRequest__What) what, struct cm_buf *out,
                                         struct cm_err *err);
