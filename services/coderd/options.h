@@ -44,8 +44,8 @@
     OPT(STR, bin_dir, .flag = "bin-dir", .env = "=", .value = "dir", .group = "STORAGE",           \
         .help = "Folder with the programs offered for download. Default: beside this program.")    \
     OPT(INT, db_workers, .flag = "db-workers", .env = "=", .def = "0", .group = "STORAGE",         \
-        .help = "Threads that run handlers and SQL, each with a database connection; 0: twice "    \
-                "the processors, at least 4.")                                                     \
+        .help = "Threads that run handlers and SQL, each with a database connection; 0: three "    \
+                "for each two processors, at least 3.")                                            \
     OPT(INT, loops, .flag = "loops", .env = "=", .def = "0", .group = "STORAGE",                   \
         .help = "Event loop threads; 0: one for each two cores.")                                  \
     OPT(DURATION, session_duration, .flag = "session-duration", .env = "=", .def = "24h",          \
