@@ -41,6 +41,37 @@ enum cm_code agent_show(struct api_req *r, struct cm_uuid agent_id,
     return api_not_found(err);
 }
 
+/* As the schema's workspace_status() has it, of the job that is shown: one that was read a moment
+ * later may have ended meanwhile, and the two are not to contradict each other. */
+static enum api_workspace_status status_of(enum api_workspace_transition transition,
+                                           enum api_provisioner_job_status job)
+{
+    bool stop = transition == API_WORKSPACE_TRANSITION_STOP,
+         delete = transition == API_WORKSPACE_TRANSITION_DELETE;
+    switch (job) {
+    case API_PROVISIONER_JOB_STATUS_PENDING:
+        return API_WORKSPACE_STATUS_PENDING;
+    case API_PROVISIONER_JOB_STATUS_RUNNING:
+        return delete ? API_WORKSPACE_STATUS_DELETING
+               : stop ? API_WORKSPACE_STATUS_STOPPING
+                      : API_WORKSPACE_STATUS_STARTING;
+    case API_PROVISIONER_JOB_STATUS_SUCCEEDED:
+        return delete ? API_WORKSPACE_STATUS_DELETED
+               : stop ? API_WORKSPACE_STATUS_STOPPED
+                      : API_WORKSPACE_STATUS_RUNNING;
+    case API_PROVISIONER_JOB_STATUS_CANCELING:
+        return API_WORKSPACE_STATUS_CANCELING;
+    case API_PROVISIONER_JOB_STATUS_CANCELED:
+        return API_WORKSPACE_STATUS_CANCELED;
+    case API_PROVISIONER_JOB_STATUS_FAILED:
+        return API_WORKSPACE_STATUS_FAILED;
+    case API_PROVISIONER_JOB_STATUS_UNSET:
+    case API_PROVISIONER_JOB_STATUS_UNKNOWN:
+        break;
+    }
+    return API_WORKSPACE_STATUS_UNSET;
+}
+
 /* Without resources. */
 static void show_build(const struct store_build *s, const struct api_provisioner_job *job,
                        struct api_workspace_build *o)
@@ -64,7 +95,7 @@ static void show_build(const struct store_build *s, const struct api_provisioner
         .reason = s->reason,
         .deadline = s->deadline,
         .max_deadline = s->max_deadline,
-        .status = s->status,
+        .status = job ? status_of(s->transition, job->status) : s->status,
         .daily_cost = s->daily_cost,
         .template_version_preset_id = s->template_version_preset_id,
         .has_external_agent = s->has_external_agent,
@@ -154,12 +185,9 @@ static void show_workspace(struct api_req *r, const struct store_workspace *s,
     }
 }
 
-/* What store_builds_brief leaves to the workspace and the job. */
-static void complete_build(struct store_build *b, const struct store_workspace *w,
-                           const struct api_provisioner_job *job)
+/* What store_builds_brief leaves to the workspace; the job tells the status. */
+static void complete_build(struct store_build *b, const struct store_workspace *w)
 {
-    b->status = w->status;
-    b->job_status = job->status;
     b->workspace_name = w->name;
     b->workspace_owner_id = w->owner_id;
     b->workspace_owner_name = w->owner_username;
@@ -195,7 +223,7 @@ enum cm_code workspaces_show(struct api_req *r, const struct store_workspace *ro
         for (size_t k = 0; k < n_builds && job && !build; k++) {
             if (!cm_uuid_eq(build_rows[k].id, ids[i]))
                 continue;
-            complete_build(&build_rows[k], &rows[i], job);
+            complete_build(&build_rows[k], &rows[i]);
             build = CM_NEW(r->arena, struct api_workspace_build);
             show_build(&build_rows[k], job, build);
             build->resources = build_parts_show(p, i, &build->n_resources);
