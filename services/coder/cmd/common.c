@@ -34,6 +34,26 @@ enum cm_code json_member(struct cli *cli, struct cm_str body, const char *key, s
     return CM_OK;
 }
 
+enum cm_code query_workspaces(struct cli *cli, const char *search,
+                              struct api_workspaces_response **ret, struct cm_err *err)
+{
+    struct cm_str body;
+
+    *ret = NULL;
+    if (cli_session(cli, err) != CM_OK)
+        return err->code;
+    if (cm_sdk_raw(cli->sdk, cli->arena, "GET", NULL, NULL, &body, err, "/api/v2/workspaces?q=%s",
+                   cm_sdk_part(cli->arena, cm_str(search))) != CM_OK)
+        return cm_err_wrap(err, "query workspaces");
+    if (!ui_wants_json(cli))
+        return cm_json_decode_answer(&api_workspaces_response_msg, cli->arena, body, (void **)ret,
+                                     err);
+    if (json_member(cli, body, "workspaces", &body, err) != CM_OK)
+        return err->code;
+    ui_json_print(body);
+    return CM_OK;
+}
+
 enum cm_code json_rows(struct cli *cli, struct cm_str body, const char *key,
                        const char *(*more)(void *, size_t), void *ctx, struct cm_err *err)
 {

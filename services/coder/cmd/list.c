@@ -69,24 +69,12 @@ static void row(struct cli *cli, struct ui_table *t, const struct api_workspace 
 static enum cm_code run(struct cli *cli, struct cm_err *err)
 {
     const struct list_opts *o = cli->opts;
-    struct cm_str body;
     struct api_workspaces_response *answer = NULL;
     const char *search = o->all && !cm_conf_given(cli->conf, "search") ? "" : o->search;
 
-    if (cli_session(cli, err) != CM_OK)
-        return err->code;
-    if (cm_sdk_raw(cli->sdk, cli->arena, "GET", NULL, NULL, &body, err, "/api/v2/workspaces?q=%s",
-                   cm_sdk_part(cli->arena, cm_str(search))) != CM_OK)
-        return cm_err_wrap(err, "query workspaces");
-    if (ui_wants_json(cli)) {
-        if (json_member(cli, body, "workspaces", &body, err) != CM_OK)
-            return err->code;
-        ui_json_print(body);
-        return CM_OK;
-    }
-    if (cm_json_decode_answer(&api_workspaces_response_msg, cli->arena, body, (void **)&answer,
-                              err) != CM_OK)
-        return err->code;
+    enum cm_code code = query_workspaces(cli, search, &answer, err);
+    if (code != CM_OK || !answer)
+        return code;
     if (!answer->n_workspaces) {
         fprintf(stderr, "No workspaces found! Create one:\n\n  coder create <name>\n\n");
         return CM_OK;

@@ -59,7 +59,7 @@ static enum cm_code run_show(struct cli *cli, struct cm_err *err)
     const struct show_opts *o = cli->opts;
     const char *search = o->all && !cm_conf_given(cli->conf, "search") ? "" : o->search;
     struct api_workspaces_response *answer = NULL;
-    struct cm_str body, name, owner = CM_STR("");
+    struct cm_str name, owner = CM_STR("");
 
     if (cli_arg(cli, 0)) {
         name = cm_str_split(cm_str(cli_arg(cli, 0)), '/', &owner);
@@ -70,20 +70,9 @@ static enum cm_code run_show(struct cli *cli, struct cm_err *err)
         search = cm_arena_printf(cli->arena, "owner:%.*s name:%.*s", CM_STR_ARG(owner),
                                  CM_STR_ARG(name));
     }
-    if (cli_session(cli, err) != CM_OK)
-        return err->code;
-    if (cm_sdk_raw(cli->sdk, cli->arena, "GET", NULL, NULL, &body, err, "/api/v2/workspaces?q=%s",
-                   cm_sdk_part(cli->arena, cm_str(search))) != CM_OK)
-        return cm_err_wrap(err, "query workspaces");
-    if (ui_wants_json(cli)) {
-        if (json_member(cli, body, "workspaces", &body, err) != CM_OK)
-            return err->code;
-        ui_json_print(body);
-        return CM_OK;
-    }
-    if (cm_json_decode_answer(&api_workspaces_response_msg, cli->arena, body, (void **)&answer,
-                              err) != CM_OK)
-        return err->code;
+    enum cm_code code = query_workspaces(cli, search, &answer, err);
+    if (code != CM_OK || !answer)
+        return code;
     struct ui_table *t = ui_table_new(cli->arena, COLUMNS);
     for (size_t i = 0; i < answer->n_workspaces; i++)
         add_row(cli, t, &answer->workspaces[i]);
