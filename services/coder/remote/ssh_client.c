@@ -220,10 +220,15 @@ static enum cm_code pass_input(struct client *c, struct cm_err *err)
     }
     for (ssize_t at = 0; at < n;) {
         int sent = ssh_channel_write(c->channel, buf + at, (uint32_t)(n - at));
-        if (sent < 0)
-            return ssh_channel_is_closed(c->channel) || ssh_channel_is_eof(c->channel)
+        if (sent < 0) {
+            /* A command that has ended takes no more. libssh then refuses at once, but calls the
+             * channel open and not at its end while output is still to be read: ask ourselves. */
+            c->stdin_ended = true;
+            return c->closed || c->exited || ssh_channel_is_closed(c->channel) ||
+                           ssh_channel_is_eof(c->channel)
                        ? CM_OK
                        : failed(c, "send", err);
+        }
         at += sent;
     }
     return CM_OK;
