@@ -193,13 +193,14 @@ static void drain_lets_the_job_end(void **state)
     start_daemon(f);
     DOUBLE_WAIT(&f->d, is_up(f));
     cm_child_signal_one(f->daemon, SIGTERM);
-    unsigned seen = f->d.updates;
+    unsigned seen = 0;
+    DOUBLE_WAIT(&f->d, (seen = f->d.updates, true));
     DOUBLE_WAIT(&f->d, f->d.updates > seen + 2);
     struct cm_err err;
     assert_int_equal(cm_fs_write(cm_fs_join(f->a, f->dir, "go"), CM_STR(""), 0600, false, &err),
                      CM_OK);
     assert_int_equal(end_daemon(f, 0), 0);
-    assert_int_equal(f->d.completes, 1);
+    DOUBLE_WAIT(&f->d, f->d.completes == 1);
     assert_int_equal(f->d.outcome, PB_ENUM(COMPLETE_REQUEST__OUTCOME__SUCCEEDED));
 }
 
@@ -211,7 +212,7 @@ static void interrupt_fails_the_job_with_a_word(void **state)
     start_daemon(f);
     DOUBLE_WAIT(&f->d, is_up(f));
     assert_int_equal(end_daemon(f, SIGINT), 0);
-    assert_int_equal(f->d.completes, 1);
+    DOUBLE_WAIT(&f->d, f->d.completes == 1);
     assert_int_equal(f->d.outcome, PB_ENUM(COMPLETE_REQUEST__OUTCOME__FAILED));
     assert_non_null(strstr(f->d.error, "shut down"));
     assert_non_null(strstr(f->d.state.ptr, "\"name\": \"second\""));
@@ -237,8 +238,8 @@ static void killed_in_the_apply_leaves_nothing_and_is_made_good(void **state)
     assert_true(record_signal_processes(f->work, 0) > 0);
     end_daemon(f, SIGKILL);
     DOUBLE_WAIT(&f->d, record_signal_processes(f->work, 0) == 0);
-    assert_int_equal(f->d.completes, 0);
-    unsigned before = f->d.states;
+    unsigned before = 0;
+    DOUBLE_WAIT(&f->d, (before = f->d.states, f->d.completes == 0));
     /* What terraform recorded after the kill came too late for the first daemon. */
     assert_null(f->d.state.ptr ? strstr(f->d.state.ptr, "\"name\": \"second\"") : NULL);
     start_daemon(f);

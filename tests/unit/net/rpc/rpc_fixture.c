@@ -17,6 +17,8 @@ typedef Coder__Provisioner__V1__Pair Pair;
 
 #define ADD(x, n) __atomic_add_fetch(&(x), (n), __ATOMIC_SEQ_CST)
 #define GET(x)    __atomic_load_n(&(x), __ATOMIC_SEQ_CST)
+#define CAS(x, had, v)                                                                             \
+    __atomic_compare_exchange_n(&(x), had, v, false, __ATOMIC_SEQ_CST, __ATOMIC_SEQ_CST)
 #define PUT(x, v) __atomic_store_n(&(x), (v), __ATOMIC_SEQ_CST)
 
 static enum cm_code echo(struct cm_rpc_request *rq, const void *request, void *reply,
@@ -26,8 +28,10 @@ static enum cm_code echo(struct cm_rpc_request *rq, const void *request, void *r
     struct rpc_server_fixture *f = rq->app;
     const Pair *in = request;
     Pair *out = reply;
+    pthread_mutex_lock(&f->lock);
     f->last_id = rq->id;
     snprintf(f->last_address, sizeof(f->last_address), "%.*s", CM_STR_ARG(rq->address));
+    pthread_mutex_unlock(&f->lock);
     ADD(f->echoes, 1);
     out->name = cm_arena_cstr(rq->arena, cm_str(in->name));
     out->value = cm_arena_cstr(rq->arena, cm_str(in->value));
@@ -39,9 +43,9 @@ static enum cm_code together(struct cm_rpc_request *rq, const void *request, voi
                              struct cm_err *err)
 {
     struct rpc_server_fixture *f = rq->app;
-    unsigned n = ADD(f->at_once, 1);
-    if (n > GET(f->max_at_once))
-        PUT(f->max_at_once, n);
+    unsigned n = ADD(f->at_once, 1), max = GET(f->max_at_once);
+    while (n > max && !CAS(f->max_at_once, &max, n))
+        continue;
     while (GET(f->max_at_once) < 4 && cm_monotonic_now() < rq->deadline)
         usleep(200);
     ADD(f->at_once, -1u);
@@ -176,6 +180,7 @@ void server_start(struct rpc_server_fixture *f, const struct server_options *o)
     struct cm_err err = {0};
     o = o ? o : &none;
     if (!f->dir[0]) {
+        pthread_mutex_init(&f->lock, NULL);
         strcpy(f->dir, "/tmp/cm-rpc-XXXXXX");
         assert_non_null(mkdtemp(f->dir));
         snprintf(f->path, sizeof(f->path), "%s/rpc.sock", f->dir);
@@ -224,6 +229,7 @@ void server_cleanup(struct rpc_server_fixture *f)
 {
     if (f->server)
         server_stop(f);
+    pthread_mutex_destroy(&f->lock);
     assert_int_equal(rmdir(f->dir), 0); /* the socket is gone with the server */
 }
 

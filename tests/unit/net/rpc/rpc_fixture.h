@@ -2,6 +2,8 @@
  * a thread; the clients' loop is turned by the test. */
 #pragma once
 
+#include <pthread.h>
+
 #include <nng/nng.h>
 
 #include "base/arena.h"
@@ -21,6 +23,7 @@ struct rpc_server_fixture {
     struct cm_rpc_server *server;
     struct cm_rpc_private private_port;
     char dir[64], path[96], url[112];
+    pthread_mutex_t lock; /* guards last_id and last_address, until the answer is there */
     /* What the methods and callbacks saw and shall do; atomic. */
     unsigned echoes, hellos, checks, gone, max_at_once, at_once;
     unsigned revoked;
