@@ -294,7 +294,8 @@ void app_free(struct coderd *app)
     if (app->rpc)
         cm_rpc_server_free(app->rpc);
     waiters_free(app->job_waiters);
-    tunnels_free(app->tunnels);
+    if (app->tunnels)
+        tunnels_close(app->tunnels);
     background_stop(app->background);
     cm_pool_free(app->workers); /* running handlers end; their answers wait on the stopped loops */
     cm_http_server_free(app->http);
@@ -306,6 +307,7 @@ void app_free(struct coderd *app)
         cm_loop_free(app->loops[i]);
     background_free(app->background);
     followers_free(app->followers);
+    tunnels_free(app->tunnels);
     site_free(app->site);
     ratelimit_free(app->limits);
     parts_cache_free(app->parts);

@@ -97,7 +97,7 @@ static void run_handler(struct worker *w, struct api_req *r)
 
 static void run_one(struct worker *w, struct api_req *r)
 {
-    if (!r->reply.status && !r->admitted && !ratelimit_pass(r)) {
+    if (!r->reply.status && !r->admitted && !ratelimit_pass(r, cm_monotonic_now())) {
         r->db = NULL;
         return;
     }
@@ -148,7 +148,7 @@ static void admit_work(struct cm_task *t, void *thread_ctx)
 {
     struct api_req *r = cm_container_of(t, struct api_req, task);
     auth_resolve(thread_ctx, &r, 1);
-    r->admitted = !r->reply.status && ratelimit_pass(r);
+    r->admitted = !r->reply.status && ratelimit_pass(r, cm_monotonic_now());
 }
 
 static void admit_done(struct cm_task *t)

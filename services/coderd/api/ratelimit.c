@@ -90,7 +90,7 @@ static uint32_t count(struct ratelimit *l, uint64_t key, cm_usec now)
     return total;
 }
 
-bool ratelimit_pass(struct api_req *r)
+bool ratelimit_pass(struct api_req *r, cm_usec now)
 {
     struct ratelimit *l = r->app->limits;
     uint32_t max = limits[r->route->limit].per_minute;
@@ -104,7 +104,6 @@ bool ratelimit_pass(struct api_req *r)
             r, 428, "X-Coder-Bypass-Ratelimit may be sent by owners of the deployment only.", NULL);
         return false;
     }
-    cm_usec now = cm_time_now().us;
     uint32_t used = count(l, key_of(r), now);
     if (used <= max)
         return true;
@@ -114,8 +113,9 @@ bool ratelimit_pass(struct api_req *r)
     api_reply_message(r, 429, text, NULL);
     api_reply_header(r, "X-RateLimit-Limit", cm_arena_fmt(r->arena, "%u", max));
     api_reply_header(r, "X-RateLimit-Remaining", CM_STR("0"));
-    api_reply_header(r, "X-RateLimit-Reset",
-                     cm_arena_fmt(r->arena, "%lld", (long long)(now / CM_SECOND + wait)));
+    api_reply_header(
+        r, "X-RateLimit-Reset",
+        cm_arena_fmt(r->arena, "%lld", (long long)(cm_time_now().us / CM_SECOND + wait)));
     api_reply_header(r, "Retry-After", cm_arena_fmt(r->arena, "%lld", (long long)wait));
     return false;
 }

@@ -6,8 +6,10 @@
 #include "base/map.h"
 #include "obs/log.h"
 
-/* Shared by the table and by calls on their way to the loop. tunnel is touched on the loop only. */
+/* Shared by the table, its tunnel and calls on their way to the loop. tunnel is touched on the loop
+ * only. */
 struct entry {
+    struct cm_link link; /* in tunnels.all, as long as there is a tunnel */
     struct tunnels *owner;
     struct cm_uuid agent_id;
     struct cm_loop *loop;
@@ -17,8 +19,9 @@ struct entry {
 
 struct tunnels {
     struct tunnels_config cfg;
-    pthread_mutex_t lock; /* guards by_agent */
-    struct cm_map *by_agent;
+    pthread_mutex_t lock;    /* guards what follows */
+    struct cm_map *by_agent; /* NULL when closed */
+    struct cm_link all;      /* older ones that drain, too */
 };
 
 static struct cm_str key_of(const struct cm_uuid *id)
@@ -37,26 +40,34 @@ struct tunnels *tunnels_new(const struct tunnels_config *cfg)
     struct tunnels *t = cm_xcalloc(1, sizeof(*t));
     t->cfg = *cfg;
     t->by_agent = cm_map_new();
+    cm_list_init(&t->all);
     pthread_mutex_init(&t->lock, NULL);
     return t;
+}
+
+void tunnels_close(struct tunnels *t)
+{
+    size_t it = 0;
+    struct cm_str key;
+    void *value;
+    pthread_mutex_lock(&t->lock);
+    struct cm_map *by_agent = CM_TAKE(t->by_agent);
+    pthread_mutex_unlock(&t->lock);
+    while (by_agent && cm_map_next(by_agent, &it, &key, &value))
+        unref(value);
+    cm_map_free(by_agent);
+    for (struct cm_link *link; (link = cm_list_pop(&t->all));) {
+        struct entry *e = cm_container_of(link, struct entry, link);
+        cm_tunnel_free(CM_TAKE(e->tunnel)); /* its end is not told any more */
+        unref(e);
+    }
 }
 
 void tunnels_free(struct tunnels *t)
 {
     if (!t)
         return;
-    size_t it = 0;
-    struct cm_str key;
-    void *value;
-    while (cm_map_next(t->by_agent, &it, &key, &value)) {
-        struct entry *e = value;
-        if (e->tunnel) { /* its end is not told any more */
-            cm_tunnel_free(e->tunnel);
-            unref(e);
-        }
-        unref(e);
-    }
-    cm_map_free(t->by_agent);
+    tunnels_close(t);
     pthread_mutex_destroy(&t->lock);
     cm_free(t);
 }
@@ -72,6 +83,7 @@ static void on_closed(void *ctx, struct cm_tunnel *tunnel, const struct cm_err *
     bool last = cm_map_get(t->by_agent, key_of(&e->agent_id)) == e;
     if (last)
         cm_map_remove(t->by_agent, key_of(&e->agent_id));
+    cm_list_unlink(&e->link);
     pthread_mutex_unlock(&t->lock);
     if (last) {
         t->cfg.on_lost(t->cfg.ctx, e->agent_id);
@@ -90,7 +102,7 @@ static void drain_entry(void *arg)
 
 void tunnels_add(struct tunnels *t, struct cm_uuid agent_id, struct cm_stream *stream)
 {
-    struct entry *e = cm_xcalloc(1, sizeof(*e));
+    struct entry *e = cm_xcalloc(1, sizeof(*e)), *old = NULL;
     e->owner = t;
     e->agent_id = agent_id;
     e->loop = stream->loop;
@@ -98,16 +110,24 @@ void tunnels_add(struct tunnels *t, struct cm_uuid agent_id, struct cm_stream *s
     e->tunnel =
         cm_tunnel_client_new(stream, &(struct cm_tunnel_config){.closed = on_closed, .ctx = e});
     pthread_mutex_lock(&t->lock);
-    struct entry *old = cm_map_put(t->by_agent, key_of(&agent_id), e);
+    bool open = t->by_agent != NULL;
+    if (open) {
+        old = cm_map_put(t->by_agent, key_of(&agent_id), e);
+        cm_list_push(&t->all, &e->link);
+    }
     pthread_mutex_unlock(&t->lock);
-    if (old)
+    if (!open) {
+        cm_tunnel_free(e->tunnel);
+        cm_free(e);
+    } else if (old) {
         cm_loop_post(old->loop, drain_entry, old); /* with the table's reference */
+    }
 }
 
 static struct entry *find_ref(struct tunnels *t, struct cm_uuid agent_id)
 {
     pthread_mutex_lock(&t->lock);
-    struct entry *e = cm_map_get(t->by_agent, key_of(&agent_id));
+    struct entry *e = t->by_agent ? cm_map_get(t->by_agent, key_of(&agent_id)) : NULL;
     if (e)
         atomic_fetch_add(&e->refs, 1);
     pthread_mutex_unlock(&t->lock);

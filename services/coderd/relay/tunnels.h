@@ -15,11 +15,14 @@ struct tunnels_config {
 };
 
 struct tunnels *tunnels_new(const struct tunnels_config *cfg);
-void tunnels_free(struct tunnels *t); /* after the loops have stopped */
+/* Ends all tunnels, once the loops have stopped. Workers and what is still posted to the loops may
+ * go on asking, and find none. */
+void tunnels_close(struct tunnels *t);
+void tunnels_free(struct tunnels *t); /* after the workers and the loops are gone */
 CM_DEFINE_CLEANUP(tunnels, tunnels_free)
 
 /* Takes the stream and makes it the agent's tunnel, on the stream's loop. An older one of the same
- * agent is drained. */
+ * agent is drained. After tunnels_close the stream is closed. */
 void tunnels_add(struct tunnels *t, struct cm_uuid agent_id, struct cm_stream *stream);
 bool tunnels_has(struct tunnels *t, struct cm_uuid agent_id);
 
