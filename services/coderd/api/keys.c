@@ -236,15 +236,18 @@ static enum cm_code token_create(struct api_req *r, struct cm_err *err)
     if (param_user(r, &u, err) != CM_OK)
         return err->code;
     struct session_key spec = {.user_id = u->id, .login_type = "token"};
-    spec.token_name = q->token_name.len ? q->token_name : name_make(r->arena, '_');
     read_lifetime(r, q, u, &spec);
     read_scopes(r, q, &spec);
     read_allow_list(r, q, &spec);
     if (r->violations.n)
         return api_reply_message(r, 400, "Validation failed.", NULL);
-    enum cm_code code = reply_made(r, &spec, u, err);
-    if (code != CM_CONFLICT || !cm_db_violates(r->db, "api_keys_token_name_key"))
-        return code;
+    /* Where the client leaves it to us, a name that is taken is not its business. */
+    for (int i = 0; i < (q->token_name.len ? 1 : NAME_TRIES); i++) {
+        spec.token_name = q->token_name.len ? q->token_name : name_make(r->arena);
+        enum cm_code code = reply_made(r, &spec, u, err);
+        if (code != CM_CONFLICT || !cm_db_violates(r->db, "api_keys_token_name_key"))
+            return code;
+    }
     cm_violations_add(&r->violations, r->arena, CM_STR("name"),
                       "this name is taken by another token of the user");
     return api_reply_message(r, 409,

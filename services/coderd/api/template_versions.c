@@ -199,12 +199,17 @@ static enum cm_code version_create(struct api_req *r, struct cm_err *err)
     if (api_authorize(r, &o, err) != CM_OK || find_source(r, q, &file_id, err) != CM_OK)
         return err->code;
     struct cm_uuid id = cm_uuid_random();
-    struct cm_str name = q->name.len ? q->name : name_make(r->arena, '_');
+    struct cm_str name = CM_STR_NONE;
     size_t n_tags = 0;
     struct cm_pair *tags = NULL;
     if (import_tags(r, q, file_id, &tags, &n_tags, err) != CM_OK)
         return err->code;
-    enum cm_code code = insert_version(r, q, org->id, id, name, file_id, tags, n_tags, err);
+    enum cm_code code = CM_CONFLICT;
+    /* Where the client leaves it to us, a name that is taken is not its business. */
+    for (int i = 0; i < (q->name.len ? 1 : NAME_TRIES) && code == CM_CONFLICT; i++) {
+        name = q->name.len ? q->name : name_make(r->arena);
+        code = insert_version(r, q, org->id, id, name, file_id, tags, n_tags, err);
+    }
     if (code == CM_CONFLICT) {
         cm_violations_add(&r->violations, r->arena, CM_STR("name"),
                           "this name is taken by another version");

@@ -13,9 +13,8 @@ static const char *const nouns[] = {
     "island", "juniper", "lark",  "maple",  "meadow", "otter",  "pine",   "quartz",
     "raven",  "reef",    "river", "spruce", "summit", "tern",   "valley", "willow"};
 
-struct cm_str name_make(struct cm_arena *a, char separator)
+struct cm_str name_make(struct cm_arena *a)
 {
-    return cm_arena_fmt(a, "%s%c%s%u", adjectives[cm_random_below(CM_COUNT_OF(adjectives))],
-                        separator, nouns[cm_random_below(CM_COUNT_OF(nouns))],
-                        (unsigned)cm_random_below(100));
+    return cm_arena_fmt(a, "%s_%s%u", adjectives[cm_random_below(CM_COUNT_OF(adjectives))],
+                        nouns[cm_random_below(CM_COUNT_OF(nouns))], (unsigned)cm_random_below(100));
 }

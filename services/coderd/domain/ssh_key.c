@@ -119,10 +119,10 @@ enum cm_code ssh_key_make(struct cm_arena *a, struct ssh_key *ret, struct cm_err
               EVP_PKEY_get_raw_private_key(key, seed, &n_seed) == 1 && n_pub == sizeof(pub) &&
               n_seed == sizeof(seed);
     EVP_PKEY_free(key);
-    if (!ok)
-        return cm_err_set(err, CM_INTERNAL, "OpenSSL cannot make an Ed25519 key");
-    ret->private_key = private_text(a, pub, seed);
-    ret->public_key = public_text(a, pub);
+    if (ok) {
+        ret->private_key = private_text(a, pub, seed);
+        ret->public_key = public_text(a, pub);
+    }
     cm_secret_wipe(seed, sizeof(seed));
-    return CM_OK;
+    return ok ? CM_OK : cm_err_set(err, CM_INTERNAL, "OpenSSL cannot make an Ed25519 key");
 }
