@@ -118,47 +118,45 @@ struct shared_rows {
 
 #define C(member) offsetof(struct cli, member)
 
-static void shared(const struct command *c, struct shared_rows *ret)
-{
-    static const struct cm_opt params[] = {
-        {CM_OPT_LIST, C(params.values), "parameter", .env = "CODER_RICH_PARAMETER",
-         .help = "Rich parameter value in the format \"name=value\"."},
-        {CM_OPT_STR, C(params.file), "rich-parameter-file", .env = "=",
-         .help = "Specify a file path with values for rich parameters defined in the template. The "
-                 "file should be in "
-                 "YAML format, containing key-value pairs for the parameters."},
-        {CM_OPT_LIST, C(params.defaults), "parameter-default",
-         .env = "CODER_RICH_PARAMETER_DEFAULT",
-         .help = "Rich parameter default values in the format \"name=value\"."},
-        {CM_OPT_BOOL, C(params.use_defaults), "use-parameter-defaults", .env = "=",
-         .help = "Automatically accept parameter defaults when no value is provided."},
-        {CM_OPT_LIST, C(params.ephemeral), "ephemeral-parameter", .env = "=",
-         .help = "Set the value of ephemeral parameters defined in the template. The format is "
-                 "\"name=value\"."},
-        {CM_OPT_BOOL, C(params.prompt_ephemeral), "prompt-ephemeral-parameters", .env = "=",
-         .help = "Prompt to set values of ephemeral parameters defined in the template."},
-        {CM_OPT_BOOL, C(params.always_prompt), "always-prompt",
-         .help = "Always prompt all parameters. Does not pull parameter values from existing "
-                 "workspace."},
-        {CM_OPT_LIST, C(params.build_options), "build-option", .env = "=",
-         .help = "Build option value.", .deprecated = "--ephemeral-parameter",
-         .flags = CM_OPT_HIDDEN},
-    };
-    static const struct cm_opt org = {CM_OPT_STR,
+static const struct cm_opt params_rows[] = {
+    {CM_OPT_LIST, C(params.values), "parameter", .env = "CODER_RICH_PARAMETER",
+     .help = "Rich parameter value in the format \"name=value\"."},
+    {CM_OPT_STR, C(params.file), "rich-parameter-file", .env = "=",
+     .help = "Specify a file path with values for rich parameters defined in the template. The "
+             "file should be in "
+             "YAML format, containing key-value pairs for the parameters."},
+    {CM_OPT_LIST, C(params.defaults), "parameter-default", .env = "CODER_RICH_PARAMETER_DEFAULT",
+     .help = "Rich parameter default values in the format \"name=value\"."},
+    {CM_OPT_BOOL, C(params.use_defaults), "use-parameter-defaults", .env = "=",
+     .help = "Automatically accept parameter defaults when no value is provided."},
+    {CM_OPT_LIST, C(params.ephemeral), "ephemeral-parameter", .env = "=",
+     .help = "Set the value of ephemeral parameters defined in the template. The format is "
+             "\"name=value\"."},
+    {CM_OPT_BOOL, C(params.prompt_ephemeral), "prompt-ephemeral-parameters", .env = "=",
+     .help = "Prompt to set values of ephemeral parameters defined in the template."},
+    {CM_OPT_BOOL, C(params.always_prompt), "always-prompt",
+     .help = "Always prompt all parameters. Does not pull parameter values from existing "
+             "workspace."},
+    {CM_OPT_LIST, C(params.build_options), "build-option", .env = "=",
+     .help = "Build option value.", .deprecated = "--ephemeral-parameter", .flags = CM_OPT_HIDDEN},
+};
+static const struct cm_opt org_row = {CM_OPT_STR,
                                       C(org),
                                       "org",
                                       'O',
                                       "CODER_ORGANIZATION",
                                       .help = "Select which organization (uuid or name) to use."};
-    static const struct cm_opt yes = {CM_OPT_BOOL, C(yes), "yes", 'y',
+static const struct cm_opt yes_row = {CM_OPT_BOOL, C(yes), "yes", 'y',
                                       .help = "Bypass confirmation prompts."};
 
+static void shared(const struct command *c, struct shared_rows *ret)
+{
     ret->n = 0;
     if (c->uses & USES_PARAMS)
-        for (size_t i = 0; i < CM_COUNT_OF(params); i++)
-            ret->rows[ret->n++] = params[i];
+        for (size_t i = 0; i < CM_COUNT_OF(params_rows); i++)
+            ret->rows[ret->n++] = params_rows[i];
     if (c->uses & USES_ORG)
-        ret->rows[ret->n++] = org;
+        ret->rows[ret->n++] = org_row;
     if (c->uses & USES_OUTPUT && c->columns)
         ret->rows[ret->n++] = (struct cm_opt){CM_OPT_CHOICES,
                                               C(output.columns),
@@ -177,7 +175,7 @@ static void shared(const struct command *c, struct shared_rows *ret)
             .choices = c->outputs,
             .help = "Output format."};
     if (c->uses & USES_YES)
-        ret->rows[ret->n++] = yes;
+        ret->rows[ret->n++] = yes_row;
 }
 
 void command_help(struct cm_buf *out, const struct command *c, const char *path)

@@ -173,31 +173,35 @@ static enum cm_http_method method_of(unsigned m)
     return CM_HTTP_OTHER;
 }
 
-enum cm_code cm_http_head_parse(struct cm_arena *a, struct cm_str text, struct cm_http_head *ret,
-                                struct cm_err *err)
+static enum cm_code run_parser(http_parser *p, struct cm_str text, struct cm_http_head *h,
+                               struct cm_err *err)
 {
-    if (check_bytes(text, err) != CM_OK)
-        return err->code;
-    *ret = (struct cm_http_head){.headers =
-                                     CM_NEW_ARRAY(a, struct cm_http_header, CM_HTTP_HEADERS_MAX)};
-    struct parse x = {.h = ret};
-    http_parser p;
-    http_parser_init(&p, HTTP_REQUEST);
-    p.data = &x;
-    size_t n = http_parser_execute(&p, &settings, text.ptr, text.len);
-    enum http_errno e = HTTP_PARSER_ERRNO(&p);
+    struct parse x = {.h = h};
+    http_parser_init(p, HTTP_REQUEST);
+    p->data = &x;
+    size_t n = http_parser_execute(p, &settings, text.ptr, text.len);
+    enum http_errno e = HTTP_PARSER_ERRNO(p);
     if (e == HPE_CB_header_field || e == HPE_CB_header_value)
         return cm_err_set(err, CM_INVALID, "the request has more than %d headers",
                           CM_HTTP_HEADERS_MAX);
-    if (e != HPE_OK || (n != text.len && !p.upgrade))
+    if (e != HPE_OK || (n != text.len && !p->upgrade))
         return cm_err_set(err, CM_INVALID, "not a valid HTTP request: %s",
                           http_errno_description(e));
     if (!x.whole)
         return cm_err_set(err, CM_INVALID, "the request's head ends before its last line");
-    if (p.http_major != 1 || p.http_minor > 1)
-        return cm_err_set(err, CM_INVALID, "HTTP version %d.%d is not supported", p.http_major,
-                          p.http_minor);
+    if (p->http_major != 1 || p->http_minor > 1)
+        return cm_err_set(err, CM_INVALID, "HTTP version %d.%d is not supported", p->http_major,
+                          p->http_minor);
+    return CM_OK;
+}
+
+/* What two readers of the same head may understand differently is refused. */
+static enum cm_code check_headers(const http_parser *p, struct cm_http_head *ret,
+                                  struct cm_err *err)
+{
+    bool chunked = (p->flags & F_CHUNKED) != 0;
     size_t hosts = 0, codings = 0;
+    struct cm_str coding = CM_STR_NONE;
     for (size_t i = 0; i < ret->n_headers; i++) {
         struct cm_http_header *h = &ret->headers[i];
         h->value = cm_str_trim(h->value);
@@ -207,41 +211,53 @@ enum cm_code cm_http_head_parse(struct cm_arena *a, struct cm_str text, struct c
         if (cm_str_eq_nocase(h->name, CM_STR("host"))) {
             ret->host = h->value;
             hosts++;
+        } else if (cm_str_eq_nocase(h->name, CM_STR("transfer-encoding"))) {
+            coding = h->value;
+            codings++;
         }
-        codings += cm_str_eq_nocase(h->name, CM_STR("transfer-encoding"));
     }
-    if (hosts > 1 || (hosts == 0 && p.http_minor == 1))
+    if (hosts > 1 || (hosts == 0 && p->http_minor == 1))
         return cm_err_set(err, CM_INVALID, "the request must have exactly one Host header");
-    bool chunked = (p.flags & F_CHUNKED) != 0;
-    if (p.http_minor == 0 && cm_http_header(ret, "transfer-encoding").ptr)
+    if (p->http_minor == 0 && codings)
         return cm_err_set(err, CM_INVALID, "Transfer-Encoding is not allowed in HTTP/1.0");
     /* The parser also says so of "gzip, chunked" and of two headers, which others read otherwise.
      */
-    if (codings > 1 ||
-        (codings && !(chunked && cm_str_eq_nocase(cm_http_header(ret, "transfer-encoding"),
-                                                  CM_STR("chunked")))))
+    if (codings > 1 || (codings && !(chunked && cm_str_eq_nocase(coding, CM_STR("chunked")))))
         return cm_err_set(err, CM_INVALID, "the only Transfer-Encoding supported is chunked");
+    return CM_OK;
+}
+
+/* Where the body ends, and what the connection is for afterwards. */
+static void set_framing(const http_parser *p, struct cm_http_head *ret)
+{
+    bool chunked = (p->flags & F_CHUNKED) != 0;
+    bool lengthy = cm_http_header(ret, "content-length").ptr && p->content_length > 0 &&
+                   p->content_length != UINT64_MAX;
+    ret->http10 = p->http_minor == 0;
+    ret->keep_alive = http_should_keep_alive(p) != 0;
+    ret->has_body = chunked || lengthy;
+    ret->content_length = chunked ? UINT64_MAX : lengthy ? p->content_length : 0;
+    ret->upgrade = p->upgrade && !ret->has_body && p->method != HTTP_CONNECT;
+    if (p->upgrade)
+        ret->keep_alive = !ret->http10 && !cm_http_header_has(ret, "connection", "close");
+}
+
+enum cm_code cm_http_head_parse(struct cm_arena *a, struct cm_str text, struct cm_http_head *ret,
+                                struct cm_err *err)
+{
+    http_parser p;
+    *ret = (struct cm_http_head){.headers =
+                                     CM_NEW_ARRAY(a, struct cm_http_header, CM_HTTP_HEADERS_MAX)};
+    if (check_bytes(text, err) != CM_OK || run_parser(&p, text, ret, err) != CM_OK ||
+        check_headers(&p, ret, err) != CM_OK)
+        return err->code;
     ret->method = method_of(p.method);
     ret->method_text = cm_str(http_method_str((enum http_method)p.method));
-    ret->http10 = p.http_minor == 0;
-    ret->keep_alive = http_should_keep_alive(&p) != 0;
-    bool lengthy = cm_http_header(ret, "content-length").ptr && p.content_length > 0 &&
-                   p.content_length != UINT64_MAX;
-    ret->has_body = chunked || lengthy;
-    ret->content_length = chunked ? UINT64_MAX : lengthy ? p.content_length : 0;
-    ret->upgrade = p.upgrade && !ret->has_body && p.method != HTTP_CONNECT;
-    if (ret->upgrade || p.upgrade)
-        ret->keep_alive = !ret->http10 && !cm_http_header_has(ret, "connection", "close");
-    ret->path = ret->target;
-    struct cm_str path;
-    struct cm_str query = cm_str_split(ret->target, '?', &path);
-    ret->path = path;
-    ret->query = query;
-    if (!path.len || path.ptr[0] != '/') {
-        if (!(ret->method == CM_HTTP_OPTIONS && cm_str_eq_c(path, "*")))
-            return cm_err_set(err, CM_INVALID,
-                              "the request target must be a path that begins with /");
-    }
+    set_framing(&p, ret);
+    ret->query = cm_str_split(ret->target, '?', &ret->path);
+    if ((!ret->path.len || ret->path.ptr[0] != '/') &&
+        !(ret->method == CM_HTTP_OPTIONS && cm_str_eq_c(ret->path, "*")))
+        return cm_err_set(err, CM_INVALID, "the request target must be a path that begins with /");
     return CM_OK;
 }
 

@@ -143,6 +143,44 @@ static enum cm_code save(const char *path, struct cm_str text, struct cm_err *er
     return cm_fs_write(target, text, mode, true, err);
 }
 
+/* The file as it will be: old with its section replaced, or with one more at its end. */
+static enum cm_code compose(struct cli *cli, struct ssh_block *b, struct cm_str old,
+                            struct cm_buf *out, struct cm_err *err)
+{
+    struct cm_str section = CM_STR(""), before, after;
+    if (ssh_section_find(old, &before, &section, &after, err) != CM_OK ||
+        settle_options(cli, b, section, err) != CM_OK)
+        return err->code;
+    apply_options(b);
+    if (ssh_block_check(b, err) != CM_OK)
+        return err->code;
+    cm_buf_str(out, before);
+    if (!section.len && before.len) {
+        if (before.ptr[before.len - 1] != '\n')
+            cm_buf_char(out, '\n');
+        cm_buf_char(out, '\n');
+    }
+    ssh_block_write(cli->arena, b, out);
+    cm_buf_str(out, after);
+    return cm_buf_check(out, "the ssh config", err);
+}
+
+/* Asks first. */
+static enum cm_code replace(struct cli *cli, const char *path, struct cm_str text,
+                            struct cm_err *err)
+{
+    const char *question =
+        cm_arena_printf(cli->arena,
+                        "The following changes will be made to your SSH configuration:\n\n    "
+                        "* Update the coder section in %s\n\n  Continue?",
+                        path);
+    if (ui_confirm(cli, question, true, err) != CM_OK)
+        return err->code;
+    if (save(path, text, err) != CM_OK)
+        return cm_err_wrap(err, "write ssh config");
+    return CM_OK;
+}
+
 static enum cm_code run(struct cli *cli, struct cm_err *err)
 {
     const struct config_opts *o = cli->opts;
@@ -150,7 +188,6 @@ static enum cm_code run(struct cli *cli, struct cm_err *err)
                              text = CM_BUF_INIT(2 * SSH_CONFIG_MAX);
     CM_AUTOFREE char *self = NULL;
     struct ssh_block b = {.wait_default = "auto"};
-    struct cm_str section = CM_STR(""), before, after;
     const char *path = expand_home(cli, o->file);
 
     if (cli_session(cli, err) != CM_OK || deployment_options(cli, &b, o, err) != CM_OK ||
@@ -167,21 +204,7 @@ static enum cm_code run(struct cli *cli, struct cm_err *err)
                                      .header_command = cli->g.header_command};
     if (cm_fs_read(path, &old, err) != CM_OK && err->code != CM_NOT_FOUND)
         return cm_err_wrap(err, "read ssh config");
-    if (ssh_section_find(cm_buf_view(&old), &before, &section, &after, err) != CM_OK ||
-        settle_options(cli, &b, section, err) != CM_OK)
-        return err->code;
-    apply_options(&b);
-    if (ssh_block_check(&b, err) != CM_OK)
-        return err->code;
-    cm_buf_str(&text, before);
-    if (!section.len && before.len) {
-        if (before.ptr[before.len - 1] != '\n')
-            cm_buf_char(&text, '\n');
-        cm_buf_char(&text, '\n');
-    }
-    ssh_block_write(cli->arena, &b, &text);
-    cm_buf_str(&text, after);
-    if (cm_buf_check(&text, "the ssh config", err) != CM_OK)
+    if (compose(cli, &b, cm_buf_view(&old), &text, err) != CM_OK)
         return err->code;
     if (o->dry_run) {
         printf("Dry run, the following changes would be made to your SSH configuration:\n\n  * "
@@ -194,16 +217,8 @@ static enum cm_code run(struct cli *cli, struct cm_err *err)
         printf("No changes to make.\n");
         return CM_OK;
     }
-    if (ui_confirm(
-            cli,
-            cm_arena_printf(cli->arena,
-                            "The following changes will be made to your SSH configuration:\n\n    "
-                            "* Update the coder section in %s\n\n  Continue?",
-                            path),
-            true, err) != CM_OK)
+    if (replace(cli, path, cm_buf_view(&text), err) != CM_OK)
         return err->code;
-    if (save(path, cm_buf_view(&text), err) != CM_OK)
-        return cm_err_wrap(err, "write ssh config");
     printf("Updated \"%s\"\n", path);
     printf("You should now be able to ssh into your workspace.\nFor example, try running:\n\n\t$ "
            "ssh %s<workspace>\n\n",

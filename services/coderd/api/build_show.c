@@ -233,3 +233,12 @@ enum cm_code workspaces_show(struct api_req *r, const struct store_workspace *ro
     *ret = out;
     return workspaces_show_shared(r, rows, n, out, err);
 }
+
+enum cm_code workspace_reply(struct api_req *r, int status, const struct store_workspace *w,
+                             struct cm_err *err)
+{
+    struct api_workspace *out = NULL;
+    if (workspaces_show(r, w, 1, &out, err) != CM_OK)
+        return err->code;
+    return api_reply(r, status, &api_workspace_msg, out);
+}

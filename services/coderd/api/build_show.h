@@ -22,6 +22,9 @@ CM_MUST_USE enum cm_code agent_show(struct api_req *r, struct cm_uuid agent_id,
 /* n workspaces with their latest builds, in their order. */
 CM_MUST_USE enum cm_code workspaces_show(struct api_req *r, const struct store_workspace *rows,
                                          size_t n, struct api_workspace **ret, struct cm_err *err);
+/* Replies with one. */
+enum cm_code workspace_reply(struct api_req *r, int status, const struct store_workspace *w,
+                             struct cm_err *err);
 
 /* Fills shared_with of n workspaces, with the names of all in two queries. */
 CM_MUST_USE enum cm_code workspaces_show_shared(struct api_req *r,

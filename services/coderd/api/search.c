@@ -178,10 +178,7 @@ const struct cm_time *search_time(struct api_req *r, const struct search *s, con
 {
     struct cm_str v = search_text(s, key);
     struct cm_time *t = CM_NEW(r->arena, struct cm_time);
-    char *upper = v.ptr ? cm_arena_cstr(r->arena, v) : NULL;
-    for (char *p = upper; p && *p; p++)
-        *p = (char)toupper((unsigned char)*p);
-    if (upper && cm_time_parse(cm_str(upper), t))
+    if (v.ptr && cm_time_parse(v, t))
         return t;
     if (v.ptr)
         cm_violations_add(&r->violations, r->arena, cm_str(key),

@@ -215,22 +215,14 @@ static enum cm_code after_update(struct api_req *r, const struct store_template 
     return store_template_forget_next_starts(r->db, r->arena, t->id, NULL, err);
 }
 
-static enum cm_code template_update(struct api_req *r, struct cm_err *err)
+/* What the request leaves alone is NULL. */
+static struct store_template_update_args changed_row(struct cm_uuid id,
+                                                     const struct api_update_template_meta *q)
 {
-    const struct api_update_template_meta *q = r->body;
-    struct store_template *t = NULL;
-    if (template_param(r, 0, &t, err) != CM_OK)
-        return err->code;
-    check_ttl(r, "default_ttl_ms", HAS(DEFAULT_TTL_MS), q->default_ttl_ms);
-    check_ttl(r, "failure_ttl_ms", HAS(FAILURE_TTL_MS), q->failure_ttl_ms);
-    if (q->activity_bump_ms < 0)
-        cm_violations_add(&r->violations, r->arena, CM_STR("activity_bump_ms"),
-                          "must not be negative");
-    check_requirements(r, q->autostop_requirement, q->autostart_requirement);
-    if (r->violations.n)
-        return cm_err_set(err, CM_INVALID, "Invalid request to update template metadata!");
-    struct store_template_update_args row = {
-        .id = t->id,
+    const struct api_template_autostop_requirement *stop = q->autostop_requirement;
+    const struct api_template_autostart_requirement *start = q->autostart_requirement;
+    return (struct store_template_update_args){
+        .id = id,
         .name = q->name.len ? q->name : CM_STR_NONE,
         .display_name = IF_TEXT(DISPLAY_NAME, display_name),
         .description = IF_TEXT(DESCRIPTION, description),
@@ -240,15 +232,11 @@ static enum cm_code template_update(struct api_req *r, struct cm_err *err)
         .activity_bump_ms = IF_HAS_OR_WHOLE(ACTIVITY_BUMP_MS, activity_bump_ms),
         .time_til_autostop_notify_ms =
             IF_HAS(TIME_TIL_AUTOSTOP_NOTIFY_MS, time_til_autostop_notify_ms),
-        .autostop_days_of_week =
-            q->autostop_requirement ? q->autostop_requirement->days_of_week : NULL,
-        .n_autostop_days_of_week =
-            q->autostop_requirement ? q->autostop_requirement->n_days_of_week : 0,
-        .autostop_weeks = q->autostop_requirement ? &q->autostop_requirement->weeks : NULL,
-        .autostart_days_of_week =
-            q->autostart_requirement ? q->autostart_requirement->days_of_week : NULL,
-        .n_autostart_days_of_week =
-            q->autostart_requirement ? q->autostart_requirement->n_days_of_week : 0,
+        .autostop_days_of_week = stop ? stop->days_of_week : NULL,
+        .n_autostop_days_of_week = stop ? stop->n_days_of_week : 0,
+        .autostop_weeks = stop ? &stop->weeks : NULL,
+        .autostart_days_of_week = start ? start->days_of_week : NULL,
+        .n_autostart_days_of_week = start ? start->n_days_of_week : 0,
         .allow_user_autostart = IF_HAS_OR_WHOLE(ALLOW_USER_AUTOSTART, allow_user_autostart),
         .allow_user_autostop = IF_HAS_OR_WHOLE(ALLOW_USER_AUTOSTOP, allow_user_autostop),
         .allow_user_cancel_workspace_jobs =
@@ -264,6 +252,23 @@ static enum cm_code template_update(struct api_req *r, struct cm_err *err)
             IF_HAS(USE_CLASSIC_PARAMETER_FLOW, use_classic_parameter_flow),
         .disable_module_cache = IF_HAS(DISABLE_MODULE_CACHE, disable_module_cache),
     };
+}
+
+static enum cm_code template_update(struct api_req *r, struct cm_err *err)
+{
+    const struct api_update_template_meta *q = r->body;
+    struct store_template *t = NULL;
+    if (template_param(r, 0, &t, err) != CM_OK)
+        return err->code;
+    check_ttl(r, "default_ttl_ms", HAS(DEFAULT_TTL_MS), q->default_ttl_ms);
+    check_ttl(r, "failure_ttl_ms", HAS(FAILURE_TTL_MS), q->failure_ttl_ms);
+    if (q->activity_bump_ms < 0)
+        cm_violations_add(&r->violations, r->arena, CM_STR("activity_bump_ms"),
+                          "must not be negative");
+    check_requirements(r, q->autostop_requirement, q->autostart_requirement);
+    if (r->violations.n)
+        return cm_err_set(err, CM_INVALID, "Invalid request to update template metadata!");
+    struct store_template_update_args row = changed_row(t->id, q);
     CM_AUTO(cm_db_tx) tx = NULL;
     if (cm_db_tx_begin(r->db, &tx, err) != CM_OK)
         return err->code;

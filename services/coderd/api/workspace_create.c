@@ -6,7 +6,7 @@
 #include "api/workspaces.h"
 #include "app.h"
 
-/* Template and version from the request: one of the two. */
+/* Template and version from the request: one of the two. *ret_t NULL: the reply says why not. */
 static enum cm_code create_source(struct api_req *r, const struct api_create_workspace_request *q,
                                   struct store_template **ret_t, struct cm_uuid *ret_version,
                                   struct cm_err *err)
@@ -31,31 +31,27 @@ static enum cm_code create_source(struct api_req *r, const struct api_create_wor
             return code;
         template_id = v->template_id;
     }
-    enum cm_code code = store_template_by_id(r->db, r->arena, template_id, ret_t, err);
-    if (code == CM_NOT_FOUND)
+    struct store_template *t = NULL;
+    enum cm_code code = store_template_by_id(r->db, r->arena, template_id, &t, err);
+    if (code != CM_OK && code != CM_NOT_FOUND)
+        return code;
+    struct rbac_object o = code == CM_OK ? template_object(r, t) : (struct rbac_object){0};
+    if (code == CM_NOT_FOUND || !api_may(r, RBAC_do_read, &o))
         return api_reply_invalid(r, "Template doesn't exist.",
                                  by_version ? "template_version_id" : "template_id",
                                  "there is no such template");
-    if (code != CM_OK)
-        return code;
-    *ret_version = by_version ? q->template_version_id : (*ret_t)->active_version_id;
+    *ret_version = by_version ? q->template_version_id : t->active_version_id;
+    *ret_t = t;
     return CM_OK;
 }
 
-static enum cm_code create_for(struct api_req *r, const struct store_user *owner,
-                               struct cm_err *err)
+/* May the caller make one from this template for this owner, and does the template allow it? */
+static enum cm_code check_allowed(struct api_req *r, const struct store_template *t,
+                                  const struct store_user *owner, struct cm_err *err)
 {
-    const struct api_create_workspace_request *q = r->body;
-    struct store_template *t = NULL;
-    struct cm_uuid version_id, build_id = {{0}};
-    if (create_source(r, q, &t, &version_id, err) != CM_OK || !t)
-        return r->reply.status ? CM_OK : err->code;
     struct rbac_object o = {
         .resource = RBAC_workspace, .org_id = t->organization_id, .owner_id = owner->id};
     struct rbac_object to = template_object(r, t);
-    if (!api_may(r, RBAC_do_read, &to))
-        return api_reply_invalid(r, "Template doesn't exist.", "template_id",
-                                 "there is no such template");
     if (!api_may(r, RBAC_do_use, &to))
         return cm_err_set(err, CM_DENIED, "You are not allowed to use this template.");
     if (!api_may(r, RBAC_do_create, &o))
@@ -70,12 +66,60 @@ static enum cm_code create_for(struct api_req *r, const struct store_user *owner
             "Template \"%.*s\" has been deprecated, and cannot be used to create a new "
             "workspace.",
             CM_STR_ARG(t->name));
+    return CM_OK;
+}
+
+/* The row and the build that starts it, in one transaction. ret_build nil: the reply says why not.
+ */
+static enum cm_code insert_and_start(struct api_req *r, const struct store_workspace *w,
+                                     const struct store_workspace_insert_args *row,
+                                     struct cm_uuid version_id, struct cm_uuid *ret_build,
+                                     struct cm_err *err)
+{
+    const struct api_create_workspace_request *q = r->body;
+    struct build_request b = {.ws = w,
+                              .version_id = version_id,
+                              .preset_id = q->template_version_preset_id,
+                              .transition = API_WORKSPACE_TRANSITION_START,
+                              .reason = API_BUILD_REASON_INITIATOR,
+                              .values = {q->rich_parameter_values, q->n_rich_parameter_values},
+                              .first = true};
+    CM_AUTO(cm_db_tx) tx = NULL;
+    if (cm_db_tx_begin(r->db, &tx, err) != CM_OK)
+        return err->code;
+    enum cm_code code = store_workspace_insert(r->db, r->arena, row, NULL, err);
+    if (code == CM_CONFLICT) {
+        cm_violations_add(&r->violations, r->arena, CM_STR("name"),
+                          "this name is taken by another workspace of the user");
+        return api_reply_message(
+            r, 409,
+            cm_arena_printf(r->arena, "Workspace \"%.*s\" already exists.", CM_STR_ARG(q->name)),
+            NULL);
+    }
+    if (code != CM_OK || build_start(r, &b, ret_build, err) != CM_OK)
+        return err->code;
+    return cm_uuid_is_nil(*ret_build) ? CM_OK : cm_db_tx_commit(tx, err);
+}
+
+static enum cm_code create_for(struct api_req *r, const struct store_user *owner,
+                               struct cm_err *err)
+{
+    const struct api_create_workspace_request *q = r->body;
+    struct store_template *t = NULL;
+    struct store_workspace *made = NULL;
+    struct cm_uuid version_id, build_id = {{0}};
+    struct cm_time next;
+    if (create_source(r, q, &t, &version_id, err) != CM_OK)
+        return err->code;
+    if (!t)
+        return CM_OK;
+    if (check_allowed(r, t, owner, err) != CM_OK)
+        return err->code;
     bool has_ttl = cm_has(q->has, API_CREATE_WORKSPACE_REQUEST_HAS_TTL_MS);
     if (has_ttl && !workspace_ttl_ok(r, q->ttl_ms))
         return CM_OK;
     struct cm_str schedule =
         q->autostart_schedule.ptr ? cm_str_trim(q->autostart_schedule) : CM_STR("");
-    struct cm_time next;
     if (schedule.len && !t->allow_user_autostart)
         return cm_err_set(err, CM_INVALID,
                           "Autostart is not allowed for workspaces using this template.");
@@ -98,46 +142,19 @@ static enum cm_code create_for(struct api_req *r, const struct store_user *owner
         .ttl_ms = ttl ? &ttl : NULL,
         .automatic_updates =
             q->automatic_updates ? q->automatic_updates : API_AUTOMATIC_UPDATES_NEVER};
-    CM_AUTO(cm_db_tx) tx = NULL;
-    if (cm_db_tx_begin(r->db, &tx, err) != CM_OK)
-        return err->code;
-    enum cm_code code = store_workspace_insert(r->db, r->arena, &row, NULL, err);
-    if (code == CM_CONFLICT) {
-        cm_violations_add(&r->violations, r->arena, CM_STR("name"),
-                          "this name is taken by another workspace of the user");
-        return api_reply_message(
-            r, 409,
-            cm_arena_printf(r->arena, "Workspace \"%.*s\" already exists.", CM_STR_ARG(q->name)),
-            NULL);
-    }
-    if (code != CM_OK)
-        return code;
-    struct build_request b = {.ws = &w,
-                              .version_id = version_id,
-                              .preset_id = q->template_version_preset_id,
-                              .transition = API_WORKSPACE_TRANSITION_START,
-                              .reason = API_BUILD_REASON_INITIATOR,
-                              .values = {q->rich_parameter_values, q->n_rich_parameter_values},
-                              .first = true};
-    if (build_start(r, &b, &build_id, err) != CM_OK)
+    if (insert_and_start(r, &w, &row, version_id, &build_id, err) != CM_OK)
         return err->code;
     if (cm_uuid_is_nil(build_id))
-        return CM_OK; /* the reply says why; the transaction rolls back */
-    if (cm_db_tx_commit(tx, err) != CM_OK)
-        return err->code;
+        return CM_OK;
     audit(r, &(struct audit_event){.action = "create",
                                    .resource_type = "workspace",
                                    .resource_id = w.id,
                                    .target = q->name,
                                    .org_id = t->organization_id,
                                    .status = 201});
-    struct store_workspace *made = NULL;
     if (store_workspace_by_id(r->db, r->arena, w.id, &made, err) != CM_OK)
         return err->code;
-    struct api_workspace *out = NULL;
-    if (workspaces_show(r, made, 1, &out, err) != CM_OK)
-        return err->code;
-    return api_reply(r, 201, &api_workspace_msg, out);
+    return workspace_reply(r, 201, made, err);
 }
 
 static enum cm_code workspace_create(struct api_req *r, struct cm_err *err)

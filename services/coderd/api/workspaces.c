@@ -13,22 +13,13 @@
 #include "store/users.h"
 #include "store/workspace_list.h"
 
-static enum cm_code reply_one(struct api_req *r, int status, const struct store_workspace *w,
-                              struct cm_err *err)
-{
-    struct api_workspace *out = NULL;
-    if (workspaces_show(r, w, 1, &out, err) != CM_OK)
-        return err->code;
-    return api_reply(r, status, &api_workspace_msg, out);
-}
-
 static enum cm_code workspace_get(struct api_req *r, struct cm_err *err)
 {
     struct store_workspace *w = NULL;
     bool deleted_too = cm_str_eq_c(api_query(r, "include_deleted"), "true");
     if ((deleted_too ? workspace_param : workspace_param_live)(r, 0, &w, err) != CM_OK)
         return err->code;
-    return reply_one(r, 200, w, err);
+    return workspace_reply(r, 200, w, err);
 }
 
 static enum cm_code by_name(struct api_req *r, struct store_workspace **ret, struct cm_err *err)
@@ -50,7 +41,7 @@ static enum cm_code workspace_by_name(struct api_req *r, struct cm_err *err)
     struct store_workspace *w = NULL;
     if (by_name(r, &w, err) != CM_OK)
         return err->code;
-    return reply_one(r, 200, w, err);
+    return workspace_reply(r, 200, w, err);
 }
 
 static enum cm_code build_by_number(struct api_req *r, struct cm_err *err)
@@ -73,44 +64,16 @@ static enum cm_code build_by_number(struct api_req *r, struct cm_err *err)
 
 /* ---- the list ---- */
 
-static const bool yes = true, no = false;
-
-static const bool *parse_bool(struct api_req *r, const char *key, struct cm_str v)
-{
-    if (cm_str_eq_nocase(v, CM_STR("true")) || cm_str_eq_c(v, "1"))
-        return &yes;
-    if (cm_str_eq_nocase(v, CM_STR("false")) || cm_str_eq_c(v, "0"))
-        return &no;
-    cm_violations_add(&r->violations, r->arena, cm_str(key), "must be true or false");
-    return NULL;
-}
-
-static const struct cm_time *parse_time(struct api_req *r, const char *key, struct cm_str v)
-{
-    struct cm_time *t = CM_NEW(r->arena, struct cm_time);
-    if (cm_time_parse(v, t))
-        return t;
-    cm_violations_add(&r->violations, r->arena, cm_str(key),
-                      "must be a time such as \"2026-01-31T00:00:00Z\"");
-    return NULL;
-}
-
-static const struct cm_uuid *parse_id(struct api_req *r, const char *key, struct cm_str v)
-{
-    struct cm_uuid *id = CM_NEW(r->arena, struct cm_uuid);
-    if (cm_uuid_parse(v, id))
-        return id;
-    cm_violations_add(&r->violations, r->arena, cm_str(key), "must be a UUID");
-    return NULL;
-}
-
 /* A user by name, "me" or id. Whom the caller may not see is as unknown as whom there is not. */
-static struct cm_str parse_user(struct api_req *r, const char *key, struct cm_str v)
+static struct cm_str search_user(struct api_req *r, const struct search *s, const char *key)
 {
+    struct cm_str v = search_text(s, key);
     struct store_user *u = NULL;
     struct cm_err ignored;
     struct cm_uuid id;
     enum cm_code code = CM_OK;
+    if (!v.ptr)
+        return CM_STR_NONE;
     if (cm_str_eq_c(v, "me"))
         return cm_arena_str(r->arena, cm_str(cm_uuid_text(r->who->user_id).s));
     code = cm_uuid_parse(v, &id) ? store_user_by_id(r->db, r->arena, id, &u, &ignored)
@@ -123,8 +86,9 @@ static struct cm_str parse_user(struct api_req *r, const char *key, struct cm_st
 }
 
 /* A group by id, or by name, of the default organization unless it says organization/name. */
-static struct cm_str parse_group(struct api_req *r, const char *key, struct cm_str v)
+static struct cm_str search_group(struct api_req *r, const struct search *s, const char *key)
 {
+    struct cm_str v = search_text(s, key);
     struct store_organization *org = NULL;
     struct store_group *g = NULL;
     size_t n = 0;
@@ -132,6 +96,8 @@ static struct cm_str parse_group(struct api_req *r, const char *key, struct cm_s
     struct cm_uuid id;
     struct cm_str org_name, name = cm_str_split(v, '/', &org_name);
     enum cm_code code = CM_OK;
+    if (!v.ptr)
+        return CM_STR_NONE;
     if (cm_uuid_parse(v, &id)) {
         code = store_groups(r->db, r->arena, NULL, NULL, &id, 1, CM_STR_NONE, &g, &n, &ignored);
     } else {
@@ -152,79 +118,75 @@ static struct cm_str parse_group(struct api_req *r, const char *key, struct cm_s
     return CM_STR_NONE;
 }
 
-static void read_filter_key(struct api_req *r, const struct search_term *t,
-                            struct store_workspace_filter *f)
+/* Owner and name; "name:owner/dev" says both. */
+static void read_names(struct api_req *r, const struct search *s, struct store_workspace_filter *f)
 {
-    const char *key = t->key;
-    struct cm_str v = t->n ? t->values[0] : CM_STR("");
-    if (strcmp(key, "owner") == 0) {
-        if (cm_str_eq_c(v, "me"))
-            f->owner_id = &r->who->user_id;
-        else
-            f->owner_username = v;
-    } else if (strcmp(key, "name") == 0) {
-        struct cm_str owner;
-        struct cm_str name = cm_str_split(v, '/', &owner);
-        f->name = name.ptr ? name : v;
-        if (name.ptr)
-            f->owner_username = owner;
-    } else if (strcmp(key, "template") == 0) {
-        f->template_name = v;
-    } else if (strcmp(key, "id") == 0) {
-        struct cm_uuid *ids = CM_NEW_ARRAY(r->arena, struct cm_uuid, t->n);
-        for (size_t i = 0; i < t->n; i++) {
-            const struct cm_uuid *id = parse_id(r, key, t->values[i]);
-            ids[i] = id ? *id : (struct cm_uuid){{0}};
-        }
-        f->ids = ids;
-        f->n_ids = t->n;
-    } else if (strcmp(key, "status") == 0) {
+    struct cm_str owner = search_text(s, "owner"), name = search_text(s, "name"), head;
+    struct cm_str tail = cm_str_split(name, '/', &head);
+    f->name = tail.ptr ? tail : name;
+    if (tail.ptr)
+        f->owner_username = head;
+    else if (cm_str_eq_c(owner, "me"))
+        f->owner_id = &r->who->user_id;
+    else
+        f->owner_username = owner;
+}
+
+static void read_ids(struct api_req *r, const struct search_term *t,
+                     struct store_workspace_filter *f)
+{
+    struct cm_uuid *ids = CM_NEW_ARRAY(r->arena, struct cm_uuid, t->n);
+    for (size_t i = 0; i < t->n; i++) {
+        if (!cm_uuid_parse(t->values[i], &ids[i]))
+            cm_violations_add(&r->violations, r->arena, cm_str(t->key), "must be a UUID");
+    }
+    f->ids = ids;
+    f->n_ids = t->n;
+}
+
+/* "name=value", or a name with any value. */
+static void read_params(struct api_req *r, const struct search_term *t,
+                        struct store_workspace_filter *f)
+{
+    struct cm_str *names = CM_NEW_ARRAY(r->arena, struct cm_str, t->n),
+                  *values = CM_NEW_ARRAY(r->arena, struct cm_str, t->n);
+    for (size_t i = 0; i < t->n; i++) {
+        values[i] = cm_str_split(t->values[i], '=', &names[i]);
+        if (!values[i].ptr)
+            values[i] = CM_STR("");
+    }
+    f->param_names = names;
+    f->param_values = values;
+    f->n_params = t->n;
+}
+
+static void read_filter(struct api_req *r, const struct search *s, struct store_workspace_filter *f)
+{
+    const struct search_term *t;
+    read_names(r, s, f);
+    f->template_name = search_text(s, "template");
+    f->organization_id = search_org(r, s, "organization");
+    f->dormant = search_bool(r, s, "dormant");
+    f->outdated = search_bool(r, s, "outdated");
+    f->healthy = search_bool(r, s, "healthy");
+    f->has_external_agent = search_bool(r, s, "has_external_agent");
+    f->last_used_after = search_time(r, s, "last_used_after");
+    f->last_used_before = search_time(r, s, "last_used_before");
+    f->shared = search_bool(r, s, "shared");
+    f->shared_with_user = search_user(r, s, "shared_with_user");
+    f->shared_with_group = search_group(r, s, "shared_with_group");
+    if ((t = search_get(s, "id")))
+        read_ids(r, t, f);
+    if ((t = search_get(s, "param")))
+        read_params(r, t, f);
+    if ((t = search_get(s, "status"))) {
         search_check_enum(r, t, &api_workspace_status_enum);
         f->statuses = t->values;
         f->n_statuses = t->n;
-    } else if (strcmp(key, "has-agent") == 0) {
+    }
+    if ((t = search_get(s, "has-agent"))) {
         f->agent_statuses = t->values;
         f->n_agent_statuses = t->n;
-    } else if (strcmp(key, "dormant") == 0) {
-        f->dormant = parse_bool(r, key, v);
-    } else if (strcmp(key, "outdated") == 0) {
-        f->outdated = parse_bool(r, key, v);
-    } else if (strcmp(key, "shared") == 0) {
-        f->shared = parse_bool(r, key, v);
-    } else if (strcmp(key, "shared_with_user") == 0) {
-        f->shared_with_user = parse_user(r, key, v);
-    } else if (strcmp(key, "shared_with_group") == 0) {
-        f->shared_with_group = parse_group(r, key, v);
-    } else if (strcmp(key, "healthy") == 0) {
-        f->healthy = parse_bool(r, key, v);
-    } else if (strcmp(key, "has_external_agent") == 0) {
-        f->has_external_agent = parse_bool(r, key, v);
-    } else if (strcmp(key, "last_used_after") == 0) {
-        f->last_used_after = parse_time(r, key, v);
-    } else if (strcmp(key, "last_used_before") == 0) {
-        f->last_used_before = parse_time(r, key, v);
-    } else if (strcmp(key, "organization") == 0) {
-        struct store_organization *org = NULL;
-        struct cm_err ignored;
-        static const struct cm_uuid nowhere = {{0xff}};
-        struct cm_uuid id;
-        if (cm_uuid_parse(v, &id))
-            f->organization_id = parse_id(r, key, v);
-        else if (store_organization_by_name(r->db, r->arena, v, &org, &ignored) == CM_OK)
-            f->organization_id = &org->id;
-        else
-            f->organization_id = &nowhere;
-    } else if (strcmp(key, "param") == 0) {
-        struct cm_str *names = CM_NEW_ARRAY(r->arena, struct cm_str, t->n),
-                      *values = CM_NEW_ARRAY(r->arena, struct cm_str, t->n);
-        for (size_t i = 0; i < t->n; i++) {
-            values[i] = cm_str_split(t->values[i], '=', &names[i]);
-            if (!values[i].ptr)
-                values[i] = CM_STR("");
-        }
-        f->param_names = names;
-        f->param_values = values;
-        f->n_params = t->n;
     }
 }
 
@@ -253,8 +215,7 @@ static enum cm_code workspace_list(struct api_req *r, struct cm_err *err)
     api_query_i64(r, "offset", 0, INT32_MAX, &f.offset);
     struct search s;
     search_parse(r, api_query(r, "q"), keys, "name", &s);
-    for (size_t i = 0; i < s.n; i++)
-        read_filter_key(r, &s.terms[i], &f);
+    read_filter(r, &s, &f);
     if (api_query_check(r, err) != CM_OK)
         return err->code;
     struct rbac_object any = {.resource = RBAC_workspace};
@@ -350,7 +311,7 @@ static enum cm_code workspace_dormant(struct api_req *r, struct cm_err *err)
             CM_OK ||
         store_workspace_by_id(r->db, r->arena, w->id, &w, err) != CM_OK)
         return err->code;
-    return reply_one(r, 200, w, err);
+    return workspace_reply(r, 200, w, err);
 }
 
 /* The body may be missing; when it says something it says who used what. */
