@@ -192,8 +192,9 @@ enum cm_code postgres_start(struct cm_arena *a, const struct layout *l, const st
         .cwd = "/",
         .std = {[2] = {CM_CHILD_PIPE, 0}},
         .die_with_parent = true,
-        /* Killing it would leave its children to clean up, and a recovery. */
-        .die_signo = SIGINT /* fast shutdown */,
+        /* Killing it would leave its children to clean up. Not the gentler SIGINT: a server that is
+         * recovering from the crash of one of its processes never ends after that. */
+        .die_signo = SIGQUIT /* immediate shutdown */,
         .user = pg->other_user ? &pg->child_user : NULL};
     if (cm_child_start(&spec, ret, err) != CM_OK)
         return err->code;

@@ -12,10 +12,11 @@
 #include "server/postgres.h"
 #include "sys/fs.h"
 
-#define PASSWORD_CHARS  40
-#define TOOL_TIMEOUT    (5 * CM_MINUTE) /* initdb on a slow disk */
-#define OLD_SERVER_WAIT (2 * CM_MINUTE)
-#define OUTPUT_MAX      ((size_t)64 << 10)
+#define PASSWORD_CHARS      40
+#define TOOL_TIMEOUT        (5 * CM_MINUTE) /* initdb on a slow disk */
+#define OLD_SERVER_WAIT     (2 * CM_MINUTE)
+#define OLD_SERVER_PATIENCE (10 * CM_SECOND)
+#define OUTPUT_MAX          ((size_t)64 << 10)
 
 static const char *const tool_env[] = {"PATH=/usr/local/bin:/usr/bin:/bin", "LANG=C.UTF-8",
                                        "LC_ALL=C.UTF-8", NULL};
@@ -199,32 +200,43 @@ enum cm_code postgres_forget_old(const struct layout *l, const struct postgres *
     return CM_OK;
 }
 
+/* The number is checked, so that no stranger gets the signal. */
+static void signal_old_server(struct cm_arena *a, const struct postgres *pg, pid_t pid, int signo)
+{
+    struct stat of_process, of_data;
+    if (pid && stat(cm_arena_printf(a, "/proc/%d/cwd/", (int)pid), &of_process) == 0 &&
+        stat(pg->data_dir, &of_data) == 0 && of_process.st_ino == of_data.st_ino &&
+        of_process.st_dev == of_data.st_dev)
+        kill(pid, signo);
+}
+
 /* We hold the folder's lock, so whoever still works in it is left of a supervisor that was killed.
  */
 static enum cm_code end_old_server(struct cm_arena *a, const struct layout *l,
                                    const struct postgres *pg, struct cm_err *err)
 {
     pid_t pid = old_server(a, pg);
-    cm_usec end = cm_monotonic_now() + OLD_SERVER_WAIT;
+    cm_usec begin = cm_monotonic_now();
+    bool quitting = false;
     if (postgres_in_use(pg)) {
         CM_INFO("waiting for the end of an earlier database server", CM_F_INT(pid, pid));
-        /* Fast shutdown. The number is checked, so that no stranger gets the signal. */
-        if (pid) {
-            struct stat of_process, of_data;
-            if (stat(cm_arena_printf(a, "/proc/%d/cwd/", (int)pid), &of_process) == 0 &&
-                stat(pg->data_dir, &of_data) == 0 && of_process.st_ino == of_data.st_ino &&
-                of_process.st_dev == of_data.st_dev)
-                kill(pid, SIGINT);
+        signal_old_server(a, pg, pid, SIGINT /* fast shutdown */);
+    }
+    while (postgres_in_use(pg)) {
+        cm_usec waited = cm_monotonic_now() - begin;
+        if (waited > OLD_SERVER_WAIT)
+            return cm_err_set(
+                err, CM_CONFLICT,
+                "an earlier database server (process %d) still works in %s and does not stop: "
+                "look at it, then start again",
+                (int)pid, pg->data_dir);
+        if (!quitting && waited > OLD_SERVER_PATIENCE) {
+            CM_WARN("the earlier database server does not end: stopping it at once",
+                    CM_F_INT(pid, pid));
+            signal_old_server(a, pg, pid, SIGQUIT /* immediate shutdown */);
+            quitting = true;
         }
-        while (postgres_in_use(pg)) {
-            if (cm_monotonic_now() > end)
-                return cm_err_set(
-                    err, CM_CONFLICT,
-                    "an earlier database server (process %d) still works in %s and does not stop: "
-                    "look at it, then start again",
-                    (int)pid, pg->data_dir);
-            usleep(10000);
-        }
+        usleep(10000);
     }
     return postgres_forget_old(l, pg, err);
 }

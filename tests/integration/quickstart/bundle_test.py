@@ -6,6 +6,7 @@ import socket
 import ssl
 import subprocess
 import tempfile
+import time
 import unittest
 import urllib.request
 
@@ -23,6 +24,14 @@ def program(pid):
         with open(f"/proc/{pid}/comm", encoding="ascii") as f:
             return f.read().strip()
     except FileNotFoundError:
+        return ""
+
+
+def title(pid):
+    try:
+        with open(f"/proc/{pid}/cmdline", encoding="utf-8", errors="replace") as f:
+            return f.read()
+    except (FileNotFoundError, ProcessLookupError):
         return ""
 
 
@@ -99,8 +108,14 @@ class BundleTest(unittest.TestCase):
             eventually(me, 20, "an answer after kill -9 of a database process")
             eventually(lambda: len(parts.pids("provisionerd")) == 2, 20, "both provisioners")
 
+            # The end comes while the database recovers, when it would outlive a gentler signal.
             everything = parts.pids("coderd") + parts.pids("postgres") + parts.pids("provisionerd")
             self.assertEqual(len(everything), 4)
+            postmaster = parts.one("postgres")
+            os.kill(children(postmaster)[-1], signal.SIGKILL)
+            missed = time.monotonic() + 1
+            while not any("startup" in title(p) for p in children(postmaster)) and time.monotonic() < missed:
+                pass
             server.kill()
             eventually(lambda: all(ended(p) for p in everything), 20, "the end of the parts of a killed server")
             b.start()
@@ -147,6 +162,29 @@ class BundleTest(unittest.TestCase):
             os.unlink(os.path.join(b.data_dir, "postgres/password"))
             b.start()
             self.assertNotEqual(b.coder("server", "postgres-builtin-url", "--raw-url", env=env).stdout.strip(), url)
+
+    def test_an_old_database_server_that_does_not_end(self):
+        with Bundle(provisioners=0) as b:
+            b.first_user()
+            folder = os.path.join(b.data_dir, "postgres")
+            url = b.coder("server", "postgres-builtin-url", "--raw-url", env=b["server"].env).stdout.strip()
+            b["server"].stop()
+            settings = {"listen_addresses": "", "unix_socket_directories": os.path.join(b.data_dir, "run"),
+                        "hba_file": os.path.join(folder, "pg_hba.conf"), "ident_file": os.path.join(folder, "pg_ident.conf")}
+            argv = [os.path.join(pg.bin_dir(), "postgres"), "-D", os.path.join(folder, "data")]
+            argv += [f"--{name}={value}" for name, value in settings.items()]
+            if os.geteuid() == 0:
+                argv = ["setpriv", f"--reuid={os.stat(folder).st_uid}", "--clear-groups", *argv]
+            old = b.add("old", argv, b["server"].env)
+            old.start()
+            old.wait_log("ready to accept connections")
+            # It waits for a connection's process, which does not hear it.
+            psql = [os.path.join(pg.bin_dir(), "psql"), "-XAtq", "-c", "SELECT pg_backend_pid()", "-c", "SELECT pg_sleep(1000)", url]
+            with subprocess.Popen(psql, stdout=subprocess.PIPE, stderr=subprocess.DEVNULL, text=True) as client:
+                os.kill(int(client.stdout.readline()), signal.SIGSTOP)
+                b.start()
+                b["server"].wait_log("the earlier database server does not end: stopping it at once")
+                self.assertTrue(ended(old.pid))
 
     def test_another_database(self):
         with pg.Postgres() as external:
