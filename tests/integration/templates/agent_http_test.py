@@ -2,6 +2,9 @@
 """What the API says about a running agent, and what the agent's token opens."""
 import http.server
 import json
+import os
+import signal
+import subprocess
 import threading
 import urllib.parse
 
@@ -155,6 +158,31 @@ def what_is_not_offered_says_so(c, admin):
         assert c.client().request("POST", path, {}).status == 400
 
 
+def an_agent_that_hangs_goes_with_its_workspace_and_nobody_else_does(c, admin):
+    ws = c.make_workspace(admin, "hung", admin.get("/api/v2/organizations/default/templates/starter"))
+    note = os.path.join(c.sub("homes"), ws["id"], "agent.pid")
+
+    def agent_pid():
+        c.wait_agent(admin, ws)
+        with open(note, encoding="ascii") as f:
+            return int(f.read())
+
+    pid = agent_pid()
+    os.kill(pid, signal.SIGSTOP)
+    c.build(admin, ws, "stop")
+    eventually(lambda: pid not in c.left_behind(), 10, "the end of the agent that hung")
+
+    c.build(admin, ws, "start")
+    pid = agent_pid()
+    with subprocess.Popen(["sleep", "600"]) as other:
+        with open(note, "w", encoding="ascii") as f:
+            f.write(str(other.pid))
+        c.build(admin, ws, "stop")
+        assert other.poll() is None, "a process that has the agent's old number was ended"
+        other.kill()
+    os.kill(pid, signal.SIGTERM)
+
+
 def a_stopped_workspace_has_no_ports(c, admin):
     ws, agent, me = workspace(c, admin), agent_of(c, admin), as_agent(c, admin)
     c.build(admin, ws, "stop")
@@ -165,5 +193,5 @@ def a_stopped_workspace_has_no_ports(c, admin):
 
 run(listening_ports_come_from_the_agent, metadata_is_followed, connecting_clients_see_the_agent_come,
     an_agent_sends_logs_by_http, what_a_build_made_is_kept_and_what_changes_is_not, an_agent_asks_for_credentials,
-    what_is_not_offered_says_so,
+    what_is_not_offered_says_so, an_agent_that_hangs_goes_with_its_workspace_and_nobody_else_does,
     a_stopped_workspace_has_no_ports)

@@ -95,14 +95,17 @@ resource "terraform_data" "process" {
     command = <<-EOT
       set -u
       pid=$(cat "$FOLDER/agent.pid" 2> /dev/null) || exit 0
-      # The agent leads a session of its own, so its children go with it. It has time for its shutdown scripts.
-      kill -TERM -- "-$pid" 2> /dev/null || kill -TERM "$pid" 2> /dev/null || true
-      tries=0
-      while kill -0 "$pid" 2> /dev/null && [ "$tries" -lt 100 ]; do
-        sleep 0.1
-        tries=$((tries + 1))
-      done
-      kill -KILL -- "-$pid" 2> /dev/null || true
+      # After a restart of the host the number may be that of another process.
+      if grep -q -s -- "BINARY_DIR=$FOLDER/bin" "/proc/$pid/environ"; then
+        # The agent has time for its shutdown scripts, and ends its children. What then still is in its session goes too.
+        kill "$pid" 2> /dev/null || true
+        tries=0
+        while kill -0 "$pid" 2> /dev/null && [ "$tries" -lt 100 ]; do
+          sleep 0.1
+          tries=$((tries + 1))
+        done
+        kill -s KILL -- "-$pid" 2> /dev/null || true
+      fi
       rm -f "$FOLDER/agent.pid"
     EOT
     environment = {
