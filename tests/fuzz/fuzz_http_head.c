@@ -20,6 +20,9 @@ int LLVMFuzzerTestOneInput(const uint8_t *data, size_t size)
         !(cm_http_header(&h, "transfer-encoding").ptr && cm_http_header(&h, "content-length").ptr));
     cm_assert(h.has_body == (h.content_length > 0));
     cm_ignore(cm_http_query(&h, a, "q").ptr, "only that it is read within bounds");
+    size_t from = 0, n = 0, len = size / 2;
+    if (cm_http_range(&h, NULL, len, &from, &n) == CM_HTTP_PART)
+        cm_assert(n && from < len && n <= len - from);
     cm_ignore(cm_http_cookie(&h, "c").ptr, "only that it is read within bounds");
     return 0;
 }

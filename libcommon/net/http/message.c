@@ -41,6 +41,40 @@ bool cm_http_header_has(const struct cm_http_head *h, const char *name, const ch
     return false;
 }
 
+/* Digits only: a sign or a blank makes it no position. */
+static bool parse_position(struct cm_str s, size_t *ret)
+{
+    int64_t v;
+    if (!s.len || s.ptr[0] < '0' || s.ptr[0] > '9' || !cm_str_to_i64(s, &v))
+        return false;
+    *ret = (size_t)v;
+    return true;
+}
+
+enum cm_http_range cm_http_range(const struct cm_http_head *h, const char *etag, size_t len,
+                                 size_t *from, size_t *n)
+{
+    struct cm_str range = cm_http_header(h, "range"), unless = cm_http_header(h, "if-range");
+    if (!cm_str_starts_nocase(range, CM_STR("bytes=")) ||
+        (unless.ptr && !(etag && cm_str_eq_c(unless, etag))))
+        return CM_HTTP_WHOLE;
+    struct cm_str first;
+    struct cm_str last = cm_str_split(cm_str_trim(cm_str_sub(range, 6, range.len)), '-', &first);
+    size_t a = 0, b = 0;
+    if (!last.ptr || (first.len && !parse_position(first, &a)) ||
+        (last.len && !parse_position(last, &b)) || (!first.len && !last.len) ||
+        (first.len && last.len && b < a))
+        return CM_HTTP_WHOLE;
+    if (!first.len) { /* the last b bytes */
+        a = b < len ? len - b : 0;
+        *n = len - a;
+    } else {
+        *n = a >= len ? 0 : (last.len ? CM_MIN(b, len - 1) : len - 1) - a + 1;
+    }
+    *from = a;
+    return *n ? CM_HTTP_PART : CM_HTTP_OUTSIDE;
+}
+
 static bool query_find(const struct cm_http_head *h, const char *name, struct cm_str *ret)
 {
     struct cm_str rest = h->query, pair, want = cm_str(name);

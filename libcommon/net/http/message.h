@@ -51,6 +51,15 @@ bool cm_http_query_has(const struct cm_http_head *h, const char *name);
 /* The named cookie, not decoded; ptr NULL when absent. */
 struct cm_str cm_http_cookie(const struct cm_http_head *h, const char *name);
 
+enum cm_http_range {
+    CM_HTTP_WHOLE,   /* no Range, several, or one that is not understood: send all */
+    CM_HTTP_PART,    /* *from and *n, which is not 0 */
+    CM_HTTP_OUTSIDE, /* nothing of it is there: 416 */
+};
+/* What of len bytes the client wants; etag is that of the bytes (NULL: none), for If-Range. */
+enum cm_http_range cm_http_range(const struct cm_http_head *h, const char *etag, size_t len,
+                                 size_t *from, size_t *n);
+
 /* Parses one complete head (through its empty line). Refuses what lenient parsers let through and
  * request smuggling lives on: bare LF, folded lines, a space before the colon, no or two Host
  * headers, Transfer-Encoding in HTTP/1.0, control bytes. Everything lands in the arena. CM_INVALID

@@ -30,12 +30,11 @@ struct binary {
     char name[64]; /* coder-linux-amd64 */
     const char *map;
     size_t len;
-    /* Made by a worker when somebody first asks for it; until it is ready the plain file is sent.
-     */
+    /* Made by a worker for the first one who asks, who waits for it; others get the plain file
+     * until it is ready. */
     char *gzip;
     size_t gzip_len;
     _Atomic(int) gzip_state; /* enum gzip_state */
-    struct cm_task gzip_task;
     /* Quoted SHA-1 of the uncompressed file, as IDE plugins check it; to be read once it is hashed.
      */
     char etag[48];
@@ -67,10 +66,12 @@ static const char *machine_arch(void)
 static void compress_binary(struct cm_task *t, void *thread_ctx)
 {
     (void)thread_ctx;
-    struct binary *b = cm_container_of(t, struct binary, gzip_task);
+    struct binary *b = cm_container_of(t, struct api_req, task)->state;
     z_stream z = {0};
-    if (deflateInit2(&z, 6, Z_DEFLATED, 15 + 16, 8, Z_DEFAULT_STRATEGY) != Z_OK)
+    if (deflateInit2(&z, 6, Z_DEFLATED, 15 + 16, 8, Z_DEFAULT_STRATEGY) != Z_OK) {
+        b->gzip_state = GZIP_NONE;
         return;
+    }
     size_t cap = deflateBound(&z, b->len);
     b->gzip = cm_xmalloc(cap);
     z.next_in = (Bytef *)(uintptr_t)b->map;
@@ -270,6 +271,72 @@ static bool client_has(const struct api_req *r, const struct binary *b)
            cm_http_header_has(h, "if-none-match", "*");
 }
 
+static const char BINARY[] = "application/octet-stream";
+
+static void send_binary(struct api_req *r, struct binary *b)
+{
+    const struct cm_http_head *head = &r->http->head;
+    const char *etag = b->hashed ? b->etag : NULL;
+    struct cm_http_header h[6] = {{CM_STR("X-Original-Content-Length"), cm_str(b->length)},
+                                  {CM_STR("Vary"), CM_STR("Accept-Encoding")}};
+    size_t n = 2, from = 0, len = b->len;
+    int status = 200;
+    if (etag)
+        h[n++] = (struct cm_http_header){CM_STR("ETag"), cm_str(etag)};
+    if (etag && client_has(r, b)) {
+        respond(r, 304, NULL, CM_STR_NONE, h, n);
+        return;
+    }
+    switch (cm_http_range(head, etag, b->len, &from, &len)) {
+    case CM_HTTP_OUTSIDE:
+        h[n++] = (struct cm_http_header){CM_STR("Content-Range"),
+                                         cm_arena_fmt(r->arena, "bytes */%zu", b->len)};
+        respond(r, 416, NULL, CM_STR_NONE, h, n);
+        return;
+    case CM_HTTP_PART:
+        h[n++] = (struct cm_http_header){
+            CM_STR("Content-Range"),
+            cm_arena_fmt(r->arena, "bytes %zu-%zu/%zu", from, from + len - 1, b->len)};
+        status = 206;
+        break;
+    case CM_HTTP_WHOLE:
+        if (!cm_http_header_has(head, "accept-encoding", "gzip") || b->gzip_state != GZIP_READY ||
+            !b->gzip_len)
+            break;
+        h[n++] = (struct cm_http_header){CM_STR("Content-Encoding"), CM_STR("gzip")};
+        respond(r, 200, BINARY, cm_str_n(b->gzip, b->gzip_len), h, n);
+        return;
+    }
+    h[n++] = (struct cm_http_header){CM_STR("Accept-Ranges"), CM_STR("bytes")};
+    /* The request lives until its last byte is sent. */
+    cm_arena_defer(r->arena, forget_pages, b);
+    respond(r, status, BINARY, cm_str_n(b->map + from, len), h, n);
+}
+
+static void compressed(struct cm_task *t)
+{
+    struct api_req *r = cm_container_of(t, struct api_req, task);
+    send_binary(r, r->state);
+}
+
+/* Whether the request waits now for the file to be compressed. */
+static bool wait_for_gzip(struct api_req *r, struct binary *b)
+{
+    int none = GZIP_NONE;
+    if (!cm_http_header_has(&r->http->head, "accept-encoding", "gzip") || client_has(r, b) ||
+        !atomic_compare_exchange_strong(&b->gzip_state, &none, GZIP_WORKING))
+        return false;
+    struct cm_err err;
+    r->state = b;
+    r->task = (struct cm_task){.work = compress_binary, .done = compressed, .home = r->http->loop};
+    r->http->hold = true;
+    if (cm_pool_submit(r->app->workers, &r->task, &err) == CM_OK)
+        return true;
+    r->http->hold = false;
+    b->gzip_state = GZIP_NONE;
+    return false;
+}
+
 static void serve_binary(struct site *s, struct api_req *r, struct cm_str name)
 {
     char *wanted = cm_arena_cstr(r->arena, name);
@@ -280,37 +347,10 @@ static void serve_binary(struct site *s, struct api_req *r, struct cm_str name)
         if (strcmp(s->binaries[i].name, wanted) == 0)
             b = &s->binaries[i];
     }
-    if (!b) {
+    if (!b)
         respond(r, 404, "text/plain; charset=utf-8", CM_STR("404 page not found\n"), NULL, 0);
-        return;
-    }
-    struct cm_http_header h[4] = {{CM_STR("X-Original-Content-Length"), cm_str(b->length)},
-                                  {CM_STR("Vary"), CM_STR("Accept-Encoding")}};
-    size_t n = 2;
-    if (b->hashed)
-        h[n++] = (struct cm_http_header){CM_STR("ETag"), cm_str(b->etag)};
-    if (b->hashed && client_has(r, b)) {
-        respond(r, 304, NULL, CM_STR_NONE, h, n);
-        return;
-    }
-    static const char type[] = "application/octet-stream";
-    if (cm_http_header_has(&r->http->head, "accept-encoding", "gzip")) {
-        int none = GZIP_NONE;
-        if (b->gzip_state == GZIP_READY && b->gzip_len) {
-            h[n++] = (struct cm_http_header){CM_STR("Content-Encoding"), CM_STR("gzip")};
-            respond(r, 200, type, cm_str_n(b->gzip, b->gzip_len), h, n);
-            return;
-        }
-        if (atomic_compare_exchange_strong(&b->gzip_state, &none, GZIP_WORKING)) {
-            struct cm_err err;
-            b->gzip_task.work = compress_binary;
-            if (cm_pool_submit(r->app->workers, &b->gzip_task, &err) != CM_OK)
-                b->gzip_state = GZIP_NONE;
-        }
-    }
-    /* The request lives until its last byte is sent. */
-    cm_arena_defer(r->arena, forget_pages, b);
-    respond(r, 200, type, cm_str_n(b->map, b->len), h, n);
+    else if (!wait_for_gzip(r, b))
+        send_binary(r, b);
 }
 
 bool site_serve(struct site *s, struct api_req *r)

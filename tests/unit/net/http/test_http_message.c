@@ -168,6 +168,53 @@ static void the_last_of_several_headers_is_told_from_the_first(void **state)
     assert_null(cm_http_header_last(&h, "x-real-ip").ptr);
 }
 
+static void a_range_is_a_part_of_what_is_there(void **state)
+{
+    (void)state;
+    static const struct {
+        const char *headers;
+        enum cm_http_range what;
+        size_t from, n;
+    } rows[] = {
+        {"", CM_HTTP_WHOLE, 0, 0},
+        {"Range: bytes=0-0\r\n", CM_HTTP_PART, 0, 1},
+        {"Range: bytes=2-5\r\n", CM_HTTP_PART, 2, 4},
+        {"range: Bytes=9-\r\n", CM_HTTP_PART, 9, 1},
+        {"Range: bytes=3-99\r\n", CM_HTTP_PART, 3, 7},
+        {"Range: bytes=-4\r\n", CM_HTTP_PART, 6, 4},
+        {"Range: bytes=-99\r\n", CM_HTTP_PART, 0, 10},
+        {"Range: bytes=0-9223372036854775807\r\n", CM_HTTP_PART, 0, 10},
+        {"Range: bytes=10-\r\n", CM_HTTP_OUTSIDE, 0, 0},
+        {"Range: bytes=-0\r\n", CM_HTTP_OUTSIDE, 0, 0},
+        {"Range: bytes=5-2\r\n", CM_HTTP_WHOLE, 0, 0},
+        {"Range: bytes=-\r\n", CM_HTTP_WHOLE, 0, 0},
+        {"Range: bytes=\r\n", CM_HTTP_WHOLE, 0, 0},
+        {"Range: bytes=1\r\n", CM_HTTP_WHOLE, 0, 0},
+        {"Range: bytes=1-2,4-5\r\n", CM_HTTP_WHOLE, 0, 0},
+        {"Range: bytes=+1-2\r\n", CM_HTTP_WHOLE, 0, 0},
+        {"Range: bytes=--1\r\n", CM_HTTP_WHOLE, 0, 0},
+        {"Range: bytes=0-99999999999999999999\r\n", CM_HTTP_WHOLE, 0, 0},
+        {"Range: lines=1-2\r\n", CM_HTTP_WHOLE, 0, 0},
+        {"Range: bytes=1-\r\nIf-Range: \"a\"\r\n", CM_HTTP_PART, 1, 9},
+        {"Range: bytes=1-\r\nIf-Range: \"b\"\r\n", CM_HTTP_WHOLE, 0, 0},
+    };
+    for (size_t i = 0; i < CM_COUNT_OF(rows); i++) {
+        CM_AUTO(cm_arena) a = cm_arena_new();
+        CM_AUTOBUF struct cm_buf text = CM_BUF_INIT(CM_HTTP_HEAD_MAX);
+        struct cm_http_head h;
+        struct cm_err err;
+        size_t from = 0, n = 0;
+        print_message("%s\n", rows[i].headers);
+        cm_buf_printf(&text, "GET / HTTP/1.1\r\n" HOST "%s" END, rows[i].headers);
+        assert_int_equal(cm_http_head_parse(a, cm_buf_view(&text), &h, &err), CM_OK);
+        assert_int_equal(cm_http_range(&h, "\"a\"", 10, &from, &n), rows[i].what);
+        if (rows[i].what == CM_HTTP_PART) {
+            assert_int_equal(from, rows[i].from);
+            assert_int_equal(n, rows[i].n);
+        }
+    }
+}
+
 int main(void)
 {
     const struct CMUnitTest tests[] = {
@@ -177,6 +224,7 @@ int main(void)
         cmocka_unit_test(a_head_yields_its_parts),
         cmocka_unit_test(framing_follows_the_head),
         cmocka_unit_test(headers_are_counted),
+        cmocka_unit_test(a_range_is_a_part_of_what_is_there),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);
 }
