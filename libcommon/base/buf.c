@@ -87,6 +87,23 @@ void cm_buf_char(struct cm_buf *b, char c)
     cm_buf_append(b, &c, 1);
 }
 
+void cm_buf_fill(struct cm_buf *b, struct cm_str text, const struct cm_str *marks,
+                 const struct cm_str *texts, size_t n)
+{
+    while (text.len) {
+        size_t i = 0;
+        while (i < n && !cm_str_starts(text, marks[i]))
+            i++;
+        if (i < n) {
+            cm_buf_str(b, texts[i]);
+            text = cm_str_sub(text, marks[i].len, text.len);
+        } else {
+            cm_buf_char(b, text.ptr[0]);
+            text = cm_str_sub(text, 1, text.len);
+        }
+    }
+}
+
 void cm_buf_printf(struct cm_buf *b, const char *fmt, ...)
 {
     va_list ap;

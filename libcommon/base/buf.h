@@ -34,6 +34,9 @@ void cm_buf_cstr(struct cm_buf *b, const char *s);
 void cm_buf_char(struct cm_buf *b, char c);
 void cm_buf_printf(struct cm_buf *b, const char *fmt, ...) CM_PRINTF(2, 3);
 void cm_buf_i64(struct cm_buf *b, int64_t v);
+/* Appends text with texts[i] wherever it has marks[i]; a mark inside one of the texts stays. */
+void cm_buf_fill(struct cm_buf *b, struct cm_str text, const struct cm_str *marks,
+                 const struct cm_str *texts, size_t n);
 /* Makes room for n bytes behind the content and returns it, or NULL (failed set). Then
  * cm_buf_commit(n'). */
 char *cm_buf_reserve(struct cm_buf *b, size_t n);

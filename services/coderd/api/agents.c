@@ -3,6 +3,8 @@
  * own. */
 #include "api/agents.h"
 
+#include <openssl/evp.h>
+
 #include "api/build_show.h"
 #include "api/job_show.h"
 #include "api/sessions.h"
@@ -349,22 +351,18 @@ static enum cm_code get_init_script(struct api_req *r, struct cm_err *err)
         return cm_err_set(err, CM_INVALID, "Unknown os/arch: %.32s/%.32s", r->params[0].ptr,
                           r->params[1].ptr);
     CM_AUTOBUF struct cm_buf b = CM_BUF_INIT(64 * 1024);
-    struct cm_str rest = cm_str(script);
-    static const char access[] = "${ACCESS_URL}", auth[] = "${AUTH_TYPE}";
-    while (rest.len) {
-        if (cm_str_starts(rest, cm_str(access))) {
-            cm_buf_printf(&b, "%s/", r->app->access_url);
-            rest = cm_str_sub(rest, sizeof(access) - 1, rest.len);
-        } else if (cm_str_starts(rest, cm_str(auth))) {
-            cm_buf_cstr(&b, "token");
-            rest = cm_str_sub(rest, sizeof(auth) - 1, rest.len);
-        } else {
-            cm_buf_char(&b, rest.ptr[0]);
-            rest = cm_str_sub(rest, 1, rest.len);
-        }
-    }
-    return api_reply_raw(r, 200, "text/plain; charset=utf-8",
-                         cm_arena_str(r->arena, cm_buf_view(&b)));
+    const struct cm_str marks[] = {CM_STR("${ACCESS_URL}"), CM_STR("${AUTH_TYPE}")};
+    const struct cm_str texts[] = {cm_arena_fmt(r->arena, "%s/", r->app->access_url),
+                                   CM_STR("token")};
+    cm_buf_fill(&b, cm_str(script), marks, texts, CM_COUNT_OF(marks));
+    struct cm_str text = cm_arena_str(r->arena, cm_buf_view(&b));
+    uint8_t digest[EVP_MAX_MD_SIZE];
+    unsigned digest_len = 0;
+    cm_assert(EVP_Digest(text.ptr, text.len, digest, &digest_len, EVP_sha256(), NULL) == 1);
+    CM_AUTOBUF struct cm_buf base64 = CM_BUF_INIT(2 * sizeof(digest));
+    cm_base64_encode(&base64, CM_BASE64_STD, digest, digest_len);
+    api_reply_header(r, "Content-Digest", cm_arena_fmt(r->arena, "sha-256=:%s:", base64.ptr));
+    return api_reply_raw(r, 200, "text/plain; charset=utf-8", text);
 }
 
 static enum cm_code log_source(struct api_req *r, struct cm_err *err)

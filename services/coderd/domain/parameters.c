@@ -2,7 +2,11 @@
 
 #include <stdlib.h>
 
+#include "base/buf.h"
 #include "codec/re2.h"
+
+/* A template's text may repeat a value of any length. */
+#define PROBLEM_BYTES 65536
 
 static const struct cm_str *find(struct parameter_values set, struct cm_str name)
 {
@@ -40,12 +44,27 @@ struct check {
 
 #define FAIL(c, ...) cm_violations_add((c)->vs, (c)->a, (c)->p->name, __VA_ARGS__)
 
+/* The template's own text, with {min}, {max} and {value} filled in. */
+static void fail_with(const struct check *c, struct cm_str value)
+{
+    const struct api_template_version_parameter *p = c->p;
+    const struct cm_str marks[] = {CM_STR("{min}"), CM_STR("{max}"), CM_STR("{value}")};
+    const struct cm_str texts[] = {cm_arena_fmt(c->a, "%lld", (long long)p->validation_min),
+                                   cm_arena_fmt(c->a, "%lld", (long long)p->validation_max), value};
+    CM_AUTOBUF struct cm_buf b = CM_BUF_INIT(PROBLEM_BYTES);
+    cm_buf_fill(&b, p->validation_error, marks, texts, CM_COUNT_OF(marks));
+    FAIL(c, "%.*s", CM_STR_ARG(cm_buf_view(&b)));
+}
+
 static void check_number(const struct check *c, struct cm_str value, const struct cm_str *before)
 {
     const struct api_template_version_parameter *p = c->p;
     double v, old;
     if (!parse_number(c->a, value, &v)) {
-        FAIL(c, "value \"%.*s\" is not a number", CM_STR_ARG(value));
+        if (p->validation_error.len)
+            fail_with(c, value);
+        else
+            FAIL(c, "value \"%.*s\" is not a number", CM_STR_ARG(value));
         return;
     }
     bool low = cm_has(p->has, API_TEMPLATE_VERSION_PARAMETER_HAS_VALIDATION_MIN) &&
@@ -54,7 +73,7 @@ static void check_number(const struct check *c, struct cm_str value, const struc
                 v > (double)p->validation_max;
     if (low || high) {
         if (p->validation_error.len)
-            FAIL(c, "%.*s", CM_STR_ARG(p->validation_error));
+            fail_with(c, value);
         else
             FAIL(c, "value %.*s is %s than the limit %lld", CM_STR_ARG(value),
                  low ? "less" : "more", (long long)(low ? p->validation_min : p->validation_max));

@@ -18,8 +18,7 @@ static bool fail(struct call *c, struct cm_str *why, const char *fmt, ...)
     return false;
 }
 
-/* The template's own text, with {min}, {max} and {value} filled in once: a mark inside the value
- * stays. */
+/* The template's own text, with {min}, {max} and {value} filled in. */
 static struct cm_str render_error(struct call *c, const struct parameter_rules *r,
                                   struct cm_str value)
 {
@@ -27,19 +26,7 @@ static struct cm_str render_error(struct call *c, const struct parameter_rules *
     const struct cm_str texts[] = {cm_arena_fmt(c->arena, "%lld", (long long)r->min),
                                    cm_arena_fmt(c->arena, "%lld", (long long)r->max), value};
     CM_AUTOBUF struct cm_buf b = CM_BUF_INIT((size_t)1 << 20);
-    struct cm_str rest = r->error;
-    while (rest.len) {
-        size_t i = 0;
-        while (i < CM_COUNT_OF(marks) && !cm_str_starts(rest, marks[i]))
-            i++;
-        if (i < CM_COUNT_OF(marks)) {
-            cm_buf_str(&b, texts[i]);
-            rest = cm_str_sub(rest, marks[i].len, rest.len);
-        } else {
-            cm_buf_char(&b, rest.ptr[0]);
-            rest = cm_str_sub(rest, 1, rest.len);
-        }
-    }
+    cm_buf_fill(&b, r->error, marks, texts, CM_COUNT_OF(marks));
     return cm_arena_str(c->arena, cm_buf_view(&b));
 }
 

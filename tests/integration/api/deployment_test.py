@@ -1,6 +1,8 @@
 #!/usr/bin/python3
 """The deployment as a whole: who sees its options, figures, health and audit log; what everybody may know."""
+import base64
 import datetime
+import hashlib
 import json
 import re
 
@@ -14,6 +16,10 @@ def for_everybody(c, bea):
     assert answers(200, anyone, "GET /updatecheck") == {"current": True, "version": build["version"], "url": c.url}
     entitled = answers(200, anyone, "GET /entitlements")
     assert entitled["has_license"] and all(f["enabled"] for f in entitled["features"].values()), entitled
+    script = anyone.request("GET", "/api/v2/init-script/linux/amd64")
+    digest = base64.b64encode(hashlib.sha256(script.body).digest()).decode()
+    assert script.status == 200 and script.headers["Content-Digest"] == f"sha-256=:{digest}:", script.headers
+    assert f"{c.url}/bin/".encode() in script.body and b"${A" not in script.body, script.body
     region = answers(200, anyone, "GET /regions")["regions"][0]
     assert region["id"] == build["deployment_id"] and region["name"] == "primary", region
     assert region["path_app_url"] == c.url and region["wildcard_hostname"] == "*.apps.example.com:8443", region

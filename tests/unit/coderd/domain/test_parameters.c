@@ -43,6 +43,12 @@ static const struct row rows[] = {
     {"option's name", {TEXT, OPTIONS}, "Blue", NULL, "Blue", "not one of the options"},
     {"no number", {NUMBER}, "1x", NULL, "1x", "is not a number"},
     {"empty number", {NUMBER}, "", NULL, "", "is not a number"},
+    {"the template's words about no number",
+     {NUMBER, RANGE(1, 8), .validation_error = {"<{value}>", 9}},
+     "{min}",
+     NULL,
+     "{min}",
+     "<{min}>"},
     {"grown", {NUMBER, GROWS}, "5", "4", "5", NULL},
     {"not grown", {NUMBER, GROWS}, "3", "4", "3", "may only grow: it was 4"},
     {"shrunk", {NUMBER, SHRINKS}, "3", "4", "3", NULL},
@@ -142,6 +148,9 @@ static void limits_count_only_where_the_template_has_them(void **state)
     assert_true(cm_str_eq_c(low.v[0].detail, "value 1 is less than the limit 2"));
     struct cm_violations high = resolve(a, &p, "5", NULL, false, &value);
     assert_true(cm_str_eq_c(high.v[0].detail, "value 5 is more than the limit 4"));
+    p.validation_error = CM_STR("{value} is not in {min}..{max}: {x}");
+    struct cm_violations worded = resolve(a, &p, "5", NULL, false, &value);
+    assert_true(cm_str_eq_c(worded.v[0].detail, "5 is not in 2..4: {x}"));
 }
 
 static void nothing_is_immutable_in_a_first_build(void **state)
