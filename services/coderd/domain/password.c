@@ -29,32 +29,35 @@ static const char *const runs[] = {
     "9876543210", "poiuytrewq", "lkjhgfdsa", "mnbvcxz", "zyxwvutsrqponmlkjihgfedcba",
 };
 
-/* Is c the one that follows prev in an ordered run of keys, digits or letters? */
-static int run_follows(char prev, char c)
+/* Leaves two characters of each stretch of s that goes along run, or of one repeated character when
+ * run is NULL; returns what is left. */
+static size_t shorten(char *s, size_t n, const char *run)
 {
-    for (size_t i = 0; i < CM_COUNT_OF(runs); i++) {
-        const char *at = prev ? strchr(runs[i], prev) : NULL;
-        if (at && at[1] && at[1] == c)
-            return (int)i;
+    size_t kept = 0, stretch = 1;
+    char prev = '\0';
+    for (size_t i = 0; i < n; i++) {
+        char c = s[i];
+        const char *at = run && prev ? strchr(run, prev) : NULL;
+        bool goes_on = i && (run ? at && c && at[1] == c : c == prev);
+        stretch = goes_on ? stretch + 1 : 1;
+        prev = c;
+        if (stretch <= 2)
+            s[kept++] = c;
     }
-    return -1;
+    return kept;
 }
 
-/* The length that counts: of a run of one character, or of an ordered run, two at most. */
+/* The length that counts: of a run of one character, or of an ordered run, two at most. One run
+ * after the other, since they share letters: "fgh" is in the alphabet and on the keyboard. */
 static size_t effective_length(struct cm_str p)
 {
-    size_t n = 0, same = 1, ordered = 1;
-    int run = -1;
-    for (size_t i = 0; i < p.len; i++) {
-        char c = (char)tolower((unsigned char)p.ptr[i]);
-        char prev = i ? (char)tolower((unsigned char)p.ptr[i - 1]) : '\0';
-        same = i && c == prev ? same + 1 : 1;
-        int follows = i ? run_follows(prev, c) : -1;
-        ordered = follows >= 0 && (follows == run || ordered == 1) ? ordered + 1 : 1;
-        run = follows;
-        if (same <= 2 && ordered <= 2)
-            n++;
-    }
+    char s[LENGTH_MAX];
+    cm_assert(p.len <= sizeof(s));
+    for (size_t i = 0; i < p.len; i++)
+        s[i] = (char)tolower((unsigned char)p.ptr[i]);
+    size_t n = shorten(s, p.len, NULL);
+    for (size_t i = 0; i < CM_COUNT_OF(runs); i++)
+        n = shorten(s, n, runs[i]);
     return n;
 }
 

@@ -39,8 +39,16 @@ static void weak_passwords_get_a_sentence(void **state)
     memset(much, 'a', sizeof(much) - 1);
     much[sizeof(much) - 1] = '\0';
     static const char *const good[] = {"correct horse battery", "Tr0ub4dor&3-x",
-                                       "SomeSecurePassword!"};
-    const char *const bad[] = {"", "a", "password", "12345678", "aaaaaaaaaaaaaaaaaaaa", much};
+                                       "SomeSecurePassword!", "correcthorsebattery"};
+    const char *const bad[] = {"",
+                               "a",
+                               "password",
+                               "12345678",
+                               "aaaaaaaaaaaaaaaaaaaa",
+                               much,
+                               "abcdefghijklmnopqrstuvwxyz",
+                               "ZYXWVUTSRQPONMLKJIHGFEDCBA",
+                               "qwertyuiopasdfghjklzxcvbnm"};
     for (size_t i = 0; i < CM_COUNT_OF(good); i++)
         assert_null(password_weakness(cm_str(good[i])));
     for (size_t i = 0; i < CM_COUNT_OF(bad); i++)
