@@ -34,6 +34,26 @@ def signing_in_at_a_terminal(c, admin):
     assert c.client(token).request("GET", "/api/v2/users/me").status == 401, "the token ends with the session"
 
 
+def signing_in_with_mail_and_password(c, admin):
+    anew = {"CODER_CONFIG_DIR": c.sub("config-password"), "CODER_SESSION_TOKEN": None, "CODER_URL": None}
+    t = terminal(c, "login", c.url, env=anew)
+    for password in ("wrong", PASSWORD):
+        t.expect(r"Paste your token here: ")
+        t.type("admin@example.com\r")
+        t.expect(r"Password: ")
+        eventually(lambda: not t.echoes(), 10, "a hidden question")
+        t.type(password + "\r")
+        if password == "wrong":
+            t.expect("Incorrect email or password")
+    assert PASSWORD not in t.expect(r"Welcome to Coder, admin!")
+    assert t.wait() == 0
+    env = {k: v or "" for k, v in anew.items()}
+    assert "authenticated as admin" in c.coder("whoami", env=env).stdout
+    # And by a script.
+    r = c.coder("login", c.url, env=env, input=f"admin@example.com\n{PASSWORD}\n")
+    assert "Welcome to Coder, admin!" in r.stdout, r
+
+
 def the_first_user_is_asked_again_for_what_will_not_do(c, admin):
     with Cluster(provisioners=0) as empty:
         t = terminal(empty, "login", empty.url)
@@ -139,6 +159,11 @@ def stopping_starting_and_deleting(c, admin):
     done = c.coder("ssh", "dev", "--wait=yes", "--", "cat", "greeting", client=admin)
     assert done.stdout == "good morning\n" and "starting workspace" in done.stderr, done
     assert "already running" in c.coder("start", "dev", "-y", client=admin).stdout
+    # What cannot be started again is not stopped.
+    for verb in ("restart", "update"):
+        refused(c, verb, "dev", "--ephemeral-parameter", "nosuch=1", *(["-y"] if verb == "restart" else []),
+                says="nosuch", client=admin)
+        assert status() == "running", verb
     assert "has been restarted" in c.coder("restart", "dev", "-y", client=admin).stdout
     assert "up-to-date" in c.coder("update", "dev", client=admin).stdout
     c.coder("create", "gone", "-t", "local", "-y", client=admin)  # nobody to ask: the defaults do
@@ -253,6 +278,26 @@ def templates_create_of_older_scripts(c, admin):
     c.coder("templates", "delete", "older", "-y", client=admin)
 
 
+def a_template_comes_from_standard_input(c, admin):
+    push = lambda *args, **kwargs: c.coder("templates", "push", *args, "-y", client=admin, check=False, **kwargs)
+    tar = subprocess.run(["tar", "-c", "-C", os.path.join(c.dir, "local"), "."], capture_output=True, check=True,
+                         text=True).stdout
+    for name, args in (("dash", ["-d", "-"]), ("piped", [])):
+        done = push(name, *args, input=tar)
+        assert done.returncode == 0 and f"The {name} template has been created" in done.stdout, done
+        c.coder("templates", "delete", name, "-y", client=admin)
+    done = push(input=tar)
+    assert done.returncode == 1 and "template name argument must be provided" in done.stderr, done
+    done = push("none")
+    assert done.returncode == 1 and "there is no template here" in done.stderr, done
+    # A job's stdin is no terminal, and nothing comes out of it: the folder is meant.
+    done = subprocess.run([c.path("coder"), "templates", "push", "job", "-y"], env={**c.env, **c.coder_env(admin)},
+                          cwd=os.path.join(c.dir, "local"), stdin=subprocess.DEVNULL, capture_output=True, text=True,
+                          timeout=60 * STRETCH, check=False)
+    assert done.returncode == 0, done
+    c.coder("templates", "delete", "job", "-y", client=admin)
+
+
 def versions_of_a_template(c, admin):
     rows = lambda *args: json.loads(c.coder("templates", "versions", "list", "local", "-o", "json", *args, client=admin).stdout)
     [first] = [r for r in rows() if r["active"]]
@@ -353,10 +398,10 @@ def _templates_end_when_nothing_uses_them(c, admin):
     assert "local" not in c.coder("templates", "list", client=admin).stdout
 
 
-run(_a_template_and_a_workspace, signing_in_at_a_terminal, the_first_user_is_asked_again_for_what_will_not_do,
-    giving_up_at_a_question_leaves_the_terminal_as_it_was,
+run(_a_template_and_a_workspace, signing_in_at_a_terminal, signing_in_with_mail_and_password,
+    the_first_user_is_asked_again_for_what_will_not_do, giving_up_at_a_question_leaves_the_terminal_as_it_was,
     signing_in_with_a_token, who_am_i, versions, templates_and_workspaces_in_lists, the_parameter_reaches_the_workspace,
     answering_questions_makes_a_workspace, logs_of_a_build_and_its_scripts, the_state_of_a_workspace, pinging, tokens, users,
     when_a_workspace_starts_and_stops_by_itself, small_things_about_a_workspace, keys_roles_and_provisioners,
-    templates_create_of_older_scripts, versions_of_a_template, organizations_their_members_and_groups,
+    templates_create_of_older_scripts, a_template_comes_from_standard_input, versions_of_a_template, organizations_their_members_and_groups,
     careless_mistakes_get_an_answer, stopping_starting_and_deleting, _templates_end_when_nothing_uses_them)

@@ -13,36 +13,42 @@ static const struct cm_opt start_opts[] = {
      .help = "Why the workspace is started.", .flags = CM_OPT_HIDDEN},
 };
 
-/* A start on this version with the parameters that it needs. */
-static enum cm_code order_start(struct cli *cli, const struct api_workspace *w,
-                                struct cm_uuid version, const struct wait_opts *o,
-                                struct cm_err *err)
+/* What a start on this version needs. Where something runs that is to be stopped first, this comes
+ * before that: whoever gave a parameter that there is not, or gives up at a question, keeps it. */
+static enum cm_code plan_start(struct cli *cli, const struct api_workspace *w,
+                               struct cm_uuid version, const struct wait_opts *o,
+                               struct build_order *ret, struct cm_err *err)
 {
-    struct build_order order = {.transition = API_WORKSPACE_TRANSITION_START,
+    struct api_workspace_build_parameter *last = NULL, *params = NULL;
+    size_t n_last = 0;
+
+    *ret = (struct build_order){.transition = API_WORKSPACE_TRANSITION_START,
                                 .version = version,
                                 .no_wait = o && o->no_wait,
                                 .reason = o && *o->reason ? o->reason : NULL};
-    struct api_workspace_build_parameter *last = NULL, *params = NULL;
-    struct api_workspace_build *build = NULL;
-    size_t n_last = 0;
-
     if (build_params(cli, w->latest_build->id, &last, &n_last, err) != CM_OK)
         return err->code;
     struct param_sources from = {.version = version, .last = last, .n_last = n_last};
-    if (resolve_params(cli, &from, &params, &order.n_params, err) != CM_OK)
+    if (resolve_params(cli, &from, &params, &ret->n_params, err) != CM_OK)
         return err->code;
-    order.params = params;
-    return run_build(cli, w, &order, &build, err);
+    ret->params = params;
+    return CM_OK;
 }
 
-static enum cm_code start(struct cli *cli, const struct api_workspace *w, const struct wait_opts *o,
-                          struct cm_err *err)
+static struct cm_uuid version_to_start(const struct api_workspace *w)
 {
     bool newest =
         w->template_require_active_version || w->automatic_updates == API_AUTOMATIC_UPDATES_ALWAYS;
-    struct cm_uuid version =
-        newest ? w->template_active_version_id : w->latest_build->template_version_id;
+    return newest ? w->template_active_version_id : w->latest_build->template_version_id;
+}
+
+static enum cm_code start(struct cli *cli, const struct api_workspace *w,
+                          const struct build_order *order, const struct wait_opts *o,
+                          struct cm_err *err)
+{
     struct api_update_workspace_dormancy awake = {.dormant = false};
+    struct api_workspace_build *build = NULL;
+    struct build_order newest;
 
     if (w->dormant_at.us && !cm_time_is_zero(w->dormant_at)) {
         printf("Activating dormant workspace...\n");
@@ -51,19 +57,21 @@ static enum cm_code start(struct cli *cli, const struct api_workspace *w, const 
                         cm_uuid_text(w->id).s) != CM_OK)
             return cm_err_wrap(err, "activate workspace");
     }
-    enum cm_code code = order_start(cli, w, version, o, err);
-    if (code == CM_DENIED && !newest) {
-        printf("Unable to start the workspace with template version from last build. The active "
-               "version is used.\n");
-        code = order_start(cli, w, w->template_active_version_id, o, err);
-    }
-    return code;
+    enum cm_code code = run_build(cli, w, order, &build, err);
+    if (code != CM_DENIED || cm_uuid_eq(order->version, w->template_active_version_id))
+        return code;
+    printf("Unable to start the workspace with template version from last build. The active "
+           "version is used.\n");
+    if (plan_start(cli, w, w->template_active_version_id, o, &newest, err) != CM_OK)
+        return err->code;
+    return run_build(cli, w, &newest, &build, err);
 }
 
 static enum cm_code run_start(struct cli *cli, struct cm_err *err)
 {
     const struct wait_opts *o = cli->opts;
     struct api_workspace *w = NULL;
+    struct build_order order;
 
     if (cli_session(cli, err) != CM_OK || find_workspace(cli, cli_arg(cli, 0), &w, err) != CM_OK)
         return err->code;
@@ -80,7 +88,8 @@ static enum cm_code run_start(struct cli *cli, struct cm_err *err)
     if (under_way && !o->no_wait) {
         if (ui_follow_build(cli, w->latest_build->id, stdout, err) != CM_OK)
             return err->code;
-    } else if (!under_way && start(cli, w, o, err) != CM_OK) {
+    } else if (!under_way && (plan_start(cli, w, version_to_start(w), o, &order, err) != CM_OK ||
+                              start(cli, w, &order, o, err) != CM_OK)) {
         return err->code;
     }
     if (o->no_wait)
@@ -140,10 +149,12 @@ const struct command command_stop = {
 static enum cm_code run_restart(struct cli *cli, struct cm_err *err)
 {
     struct api_workspace *w = NULL;
+    struct build_order order;
 
     if (cli_session(cli, err) != CM_OK || find_workspace(cli, cli_arg(cli, 0), &w, err) != CM_OK ||
+        plan_start(cli, w, version_to_start(w), NULL, &order, err) != CM_OK ||
         ui_confirm(cli, "Restart workspace?", false, err) != CM_OK || stop(cli, w, err) != CM_OK ||
-        start(cli, w, NULL, err) != CM_OK)
+        start(cli, w, &order, NULL, err) != CM_OK)
         return err->code;
     printf("\nThe %.*s workspace has been restarted at %s!\n", CM_STR_ARG(w->name),
            ui_now(cli->arena));
@@ -163,6 +174,8 @@ const struct command command_restart = {
 static enum cm_code run_update(struct cli *cli, struct cm_err *err)
 {
     struct api_workspace *w = NULL;
+    struct api_workspace_build *build = NULL;
+    struct build_order order;
 
     if (cli_session(cli, err) != CM_OK || find_workspace(cli, cli_arg(cli, 0), &w, err) != CM_OK)
         return err->code;
@@ -172,9 +185,11 @@ static enum cm_code run_update(struct cli *cli, struct cm_err *err)
         printf("Workspace is up-to-date.\n");
         return CM_OK;
     }
+    if (plan_start(cli, w, w->template_active_version_id, NULL, &order, err) != CM_OK)
+        return cm_err_wrap(err, "start workspace");
     if (w->latest_build->transition == API_WORKSPACE_TRANSITION_START && stop(cli, w, err) != CM_OK)
         return cm_err_wrap(err, "stop workspace");
-    if (order_start(cli, w, w->template_active_version_id, NULL, err) != CM_OK)
+    if (run_build(cli, w, &order, &build, err) != CM_OK)
         return cm_err_wrap(err, "start workspace");
     printf("\nThe %.*s workspace has been updated at %s!\n", CM_STR_ARG(w->name),
            ui_now(cli->arena));

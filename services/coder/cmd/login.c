@@ -136,23 +136,13 @@ static enum cm_code complete_first_user(struct cli *cli, struct cm_sdk *sdk, str
     return CM_OK;
 }
 
-static enum cm_code make_first_user(struct cli *cli, struct cm_sdk *sdk, struct login_opts *o,
-                                    const char **ret_token, struct cm_err *err)
+static enum cm_code log_in(struct cli *cli, struct cm_sdk *sdk, const char *email,
+                           const char *password, const char **ret_token, struct cm_err *err)
 {
+    struct api_login_with_password_request req = {.email = cm_str(email),
+                                                  .password = cm_str(password)};
     struct api_login_with_password_response *session = NULL;
-
-    if (complete_first_user(cli, sdk, o, err) != CM_OK)
-        return err->code;
-    struct api_create_first_user_request req = {.email = cm_str(o->email),
-                                                .username = cm_str(o->username),
-                                                .name = cm_str(o->name),
-                                                .password = cm_str(o->password),
-                                                .trial = o->trial};
-    struct api_login_with_password_request login = {.email = req.email, .password = req.password};
-    if (cm_sdk_send(sdk, cli->arena, "POST", &api_create_first_user_request_msg, &req, NULL, NULL,
-                    err, "/api/v2/users/first") != CM_OK)
-        return cm_err_wrap(err, "create initial user");
-    if (cm_sdk_send(sdk, cli->arena, "POST", &api_login_with_password_request_msg, &login,
+    if (cm_sdk_send(sdk, cli->arena, "POST", &api_login_with_password_request_msg, &req,
                     &api_login_with_password_response_msg, &session, err,
                     "/api/v2/users/login") != CM_OK)
         return cm_err_wrap(err, "login with password");
@@ -160,10 +150,28 @@ static enum cm_code make_first_user(struct cli *cli, struct cm_sdk *sdk, struct 
     return CM_OK;
 }
 
+static enum cm_code make_first_user(struct cli *cli, struct cm_sdk *sdk, struct login_opts *o,
+                                    const char **ret_token, struct cm_err *err)
+{
+    if (complete_first_user(cli, sdk, o, err) != CM_OK)
+        return err->code;
+    struct api_create_first_user_request req = {.email = cm_str(o->email),
+                                                .username = cm_str(o->username),
+                                                .name = cm_str(o->name),
+                                                .password = cm_str(o->password),
+                                                .trial = o->trial};
+    if (cm_sdk_send(sdk, cli->arena, "POST", &api_create_first_user_request_msg, &req, NULL, NULL,
+                    err, "/api/v2/users/first") != CM_OK)
+        return cm_err_wrap(err, "create initial user");
+    return log_in(cli, sdk, o->email, o->password, ret_token, err);
+}
+
+/* A token, or an e-mail address and then its password. */
 static enum cm_code ask_token(struct cli *cli, struct cm_sdk *sdk, const char **ret,
                               struct cm_err *err)
 {
     struct ui_question q = {.text = "Paste your token here:", .secret = true};
+    struct ui_question password = {.text = "Password:", .secret = true};
     const char *page = cm_arena_printf(cli->arena, "%s/cli-auth", cm_sdk_url(sdk));
     struct api_user *me = NULL;
 
@@ -171,11 +179,22 @@ static enum cm_code ask_token(struct cli *cli, struct cm_sdk *sdk, const char **
         printf("Your browser has been opened to visit:\n\n\t%s\n\n", page);
     else
         printf("Open the following in your browser:\n\n\t%s\n\n", page);
+    printf("Without a browser, give your e-mail address in place of the token.\n");
     for (int tries = 0; tries < 10; tries++) {
         if (ui_ask(cli, &q, ret, err) != CM_OK) {
             if (err->code == CM_END)
                 cli->hint = "--token gives a token without a question.";
             return err->code;
+        }
+        if (strchr(*ret, '@')) {
+            const char *email = *ret, *secret = NULL;
+            if (ui_ask(cli, &password, &secret, err) != CM_OK)
+                return err->code;
+            enum cm_code code = log_in(cli, sdk, email, secret, ret, err);
+            if (code != CM_UNAUTHENTICATED)
+                return code;
+            fprintf(stderr, "%s\n", err->text);
+            continue;
         }
         cm_sdk_set_token(sdk, *ret);
         if (cm_sdk_get(sdk, cli->arena, &api_user_msg, &me, err, "/api/v2/users/me") == CM_OK)

@@ -1,6 +1,7 @@
 /* templates init, push and pull: folders to template versions and back. */
 #include <dirent.h>
 #include <errno.h>
+#include <glob.h>
 #include <limits.h>
 #include <stdlib.h>
 #include <unistd.h>
@@ -111,6 +112,10 @@ static enum cm_code get_archive(struct cli *cli, const struct push_opts *o, bool
     if (from_stdin) {
         if (cm_fd_read_all(0, tar, err) != CM_OK)
             return cm_err_wrap(err, "read the template from standard input");
+        if (!tar->len)
+            return cm_err_set(err, CM_INVALID,
+                              "there is no template here, and none on standard input: -d names its "
+                              "folder");
         return CM_OK;
     }
     if (template_tar_pack(o->directory, tar, &notes, err) != CM_OK)
@@ -236,13 +241,34 @@ static enum cm_code publish(struct cli *cli, const struct api_organization *org,
     return CM_OK;
 }
 
+static bool is_template_folder(void)
+{
+    static const char *const patterns[] = {"*.tf", "*.tf.json"};
+    bool found = false;
+    for (size_t i = 0; i < CM_COUNT_OF(patterns) && !found; i++) {
+        glob_t names;
+        found = glob(patterns[i], GLOB_NOSORT, NULL, &names) == 0;
+        globfree(&names);
+    }
+    return found;
+}
+
+/* Without a folder named, what is piped in is the template. But jobs have no terminal either, and
+ * nothing to pipe: with -y the folder where they are is meant, if it is one of a template. */
+static bool is_from_stdin(const struct cli *cli, const struct push_opts *o)
+{
+    if (cm_conf_given(cli->conf, "directory"))
+        return strcmp(o->directory, "-") == 0;
+    if (cli->stdin_tty || cm_fs_exists("main.tf"))
+        return false;
+    return !cli->yes || !is_template_folder();
+}
+
 static enum cm_code run_push(struct cli *cli, struct cm_err *err)
 {
     const struct push_opts *o = cli->opts;
     CM_AUTOBUF struct cm_buf tar = CM_BUF_INIT(TEMPLATE_MAX);
-    bool from_stdin = strcmp(o->directory, "-") == 0 ||
-                      (!cm_conf_given(cli->conf, "directory") && !cli->stdin_tty &&
-                       !cm_fs_exists("main.tf") && !cli->yes);
+    bool from_stdin = is_from_stdin(cli, o);
     const struct api_organization *org = NULL;
     struct api_template *existing = NULL;
     struct api_template_version *active = NULL, *version = NULL;
