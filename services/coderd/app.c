@@ -255,11 +255,14 @@ enum cm_code app_new(const struct coderd_options *opt, struct coderd **ret, stru
     return CM_OK;
 }
 
+/* The second one is from somebody who cannot wait. */
 static void on_signal(void *ctx, int signo)
 {
     struct coderd *app = ctx;
-    CM_INFO("stopping", CM_F_INT(signal, signo));
-    cm_loop_stop(app->loops[0]);
+    CM_INFO(app->drain.app ? "stopping at once" : "stopping", CM_F_INT(signal, signo));
+    if (app->drain.app)
+        drain_leave();
+    drain_start(&app->drain, app);
 }
 
 /* Tells whoever started us, by the descriptor that it gave us. */
@@ -281,6 +284,8 @@ void app_run(struct coderd *app)
     cm_sigwatch_start(&intr, app->loops[0], SIGINT, on_signal, app);
     say_ready(app);
     cm_loop_run(app->loops[0]);
+    drain_done(&app->drain);
+    /* From here on a signal ends the process. */
     cm_sigwatch_stop(&term);
     cm_sigwatch_stop(&intr);
 }

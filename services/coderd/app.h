@@ -2,6 +2,7 @@
  * destroyed in reverse. */
 #pragma once
 
+#include "drain.h"
 #include "loop/loop.h"
 #include "loop/pool.h"
 #include "net/http/server.h"
@@ -61,12 +62,15 @@ struct coderd {
     struct ssl_ctx_st *tls;
     struct cm_http_server *http, *https;
 
+    struct drain drain;
+
     _Atomic cm_usec unavailable_log_at; /* not before (monotonic): see api_may_log_unavailable */
 };
 
 /* opt: borrowed for the life of the app. Starts listening; requests are answered once app_run runs
  * the first loop. */
 enum cm_code app_new(const struct coderd_options *opt, struct coderd **ret, struct cm_err *err);
-void app_run(struct coderd *app); /* until SIGINT or SIGTERM */
+void app_run(
+    struct coderd *app); /* until SIGINT or SIGTERM, and until what was in work then is done */
 void app_free(struct coderd *app);
 CM_DEFINE_CLEANUP(coderd, app_free)

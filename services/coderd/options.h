@@ -36,6 +36,8 @@
                 "believed, separated by commas.")                                                  \
     OPT(INT, max_connections, .flag = "max-connections", .env = "=", .def = "20000",               \
         .group = "NETWORKING", .help = "Open connections beyond which new ones are turned away.")  \
+    OPT(DURATION, drain_timeout, .flag = "drain-timeout", .env = "=", .def = "10s",                \
+        .group = "NETWORKING", .help = "How long a stop waits for the requests that are in work.") \
     OPT(STR, pg_connection_url, .flag = "postgres-url", .env = "CODER_PG_CONNECTION_URL",          \
         .value = "url", .flags = CM_OPT_SECRET, .group = "STORAGE",                                \
         .help = "URL of the PostgreSQL database.")                                                 \

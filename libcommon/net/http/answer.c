@@ -64,7 +64,7 @@ static void release(const void *data, size_t len, void *arg)
 static bool may_keep(struct cm_http_conn *c, const struct cm_http_resp *r)
 {
     bool body_pending = c->state == CONN_BODY && c->req && c->req->head.has_body;
-    if (r->close || body_pending)
+    if (r->close || body_pending || c->server->draining)
         c->keep_alive = false;
     return c->keep_alive;
 }
@@ -174,6 +174,8 @@ void cm_http_stream_end(struct cm_http_req *req)
         if (!req->head.http10)
             cm_stream_write(c->stream, "0\r\n\r\n", 5);
         c->req = NULL;
+        if (c->server->draining)
+            c->keep_alive = false;
     }
     http_req_free(req);
     if (c)
@@ -205,6 +207,7 @@ struct cm_stream *cm_http_take(struct cm_http_req *req)
     cm_list_unlink(&c->link);
     pthread_mutex_unlock(&c->server->lock);
     c->server->n_conns--;
+    http_not_busy(c);
     cm_timer_stop(&c->timer);
     cm_loop_post(c->loop, conn_forget, c);
     return s;

@@ -27,7 +27,8 @@ enum cm_code cm_http_listen(const char *address, int *ret_fd, struct cm_err *err
     int fd = socket(list->ai_family, SOCK_STREAM | SOCK_CLOEXEC | SOCK_NONBLOCK, 0), one = 1;
     if (fd >= 0)
         setsockopt(fd, SOL_SOCKET, SO_REUSEADDR, &one, sizeof(one));
-    if (fd < 0 || bind(fd, list->ai_addr, list->ai_addrlen) != 0 || listen(fd, 1024) != 0) {
+    if (fd < 0 || bind(fd, list->ai_addr, list->ai_addrlen) != 0 ||
+        listen(fd, CM_HTTP_BACKLOG) != 0) {
         if (errno == EADDRINUSE)
             code = cm_err_set(
                 err, CM_CONFLICT,

@@ -26,9 +26,24 @@ static void on_stream(struct cm_stream *s, enum cm_stream_event ev, void *ctx);
 static void conn_read(struct cm_http_conn *c);
 static void read_body(struct cm_http_conn *c);
 
+static bool is_waiting(const struct cm_http_conn *c)
+{
+    return c->state == CONN_HEAD && !c->head_started;
+}
+
 static void arm(struct cm_http_conn *c, cm_usec d)
 {
+    bool reading = (c->state == CONN_HEAD || c->state == CONN_BODY) && !c->handling;
+    if (reading && c->server->draining)
+        d = CM_MIN(d, is_waiting(c) ? DRAIN_SILENCE : DRAIN_PAUSE);
     cm_timer_start(&c->timer, d);
+}
+
+void http_not_busy(struct cm_http_conn *c)
+{
+    if (c->busy)
+        c->server->n_busy--;
+    c->busy = false;
 }
 
 static void conn_free(void *arg)
@@ -49,6 +64,7 @@ static void conn_close(struct cm_http_conn *c)
     cm_list_unlink(&c->link);
     pthread_mutex_unlock(&c->server->lock);
     c->server->n_conns--;
+    http_not_busy(c);
     cm_stream_close(c->stream);
     c->stream = NULL;
     if (c->req) {
@@ -62,9 +78,25 @@ static void conn_close(struct cm_http_conn *c)
     cm_loop_post(c->loop, conn_free, c);
 }
 
+static void linger(struct cm_http_conn *c);
+
+/* The server takes no further request, and there was none for a while. An answer from before goes
+ * out first. */
+static void part(struct cm_http_conn *c)
+{
+    c->keep_alive = false;
+    if (cm_stream_unsent(c->stream) == 0)
+        http_not_busy(c);
+    linger(c);
+}
+
 static void on_timer(void *ctx)
 {
     struct cm_http_conn *c = ctx;
+    if (c->server->draining && is_waiting(c)) {
+        part(c);
+        return;
+    }
     if (c->handling && c->stream && cm_stream_unsent(c->stream) == 0) {
         arm(c, MOVE_TIMEOUT); /* the application takes its time; that is its own business */
         return;
@@ -416,6 +448,7 @@ void http_next_request(struct cm_http_conn *c)
         return;
     }
     c->state = CONN_HEAD;
+    c->since = cm_monotonic_now();
     arm(c, IDLE_TIMEOUT);
     if (evbuffer_get_length(cm_stream_input(c->stream)))
         conn_read(c);
@@ -461,6 +494,7 @@ static void conn_start(void *arg)
     struct cm_http_conn *c = cm_xcalloc(1, sizeof(*c));
     c->server = s;
     c->loop = acc->loop;
+    c->busy = true;
     memcpy(c->peer, acc->peer, sizeof(c->peer));
     SSL *ssl = s->cfg.tls ? SSL_new(s->cfg.tls) : NULL;
     c->stream = cm_sock_stream_new(acc->loop, acc->fd, ssl, true);
@@ -470,6 +504,7 @@ static void conn_start(void *arg)
     cm_list_push(&s->conns, &c->link);
     pthread_mutex_unlock(&s->lock);
     c->state = CONN_HEAD;
+    c->since = cm_monotonic_now();
     arm(c, HEAD_TIMEOUT);
     cm_free(acc);
 }
@@ -488,6 +523,7 @@ static void on_accept(struct evconnlistener *l, evutil_socket_t fd, struct socka
         return;
     }
     s->n_conns++;
+    s->n_busy++;
     cm_sock_tune(fd);
     struct accepted *acc = cm_xcalloc(1, sizeof(*acc));
     acc->server = s;
@@ -538,6 +574,7 @@ enum cm_code cm_http_server_new(const struct cm_http_server_config *cfg, const c
         evconnlistener_new(cm_loop_base(cfg->loops[0]), on_accept, s,
                            LEV_OPT_CLOSE_ON_FREE | LEV_OPT_CLOSE_ON_EXEC, 0, CM_TAKE_FD(fd));
     cm_assert(s->listener);
+    s->drainers = cm_xcalloc(cfg->n_loops, sizeof(struct http_drainer *));
     s->budget = cm_xcalloc(1, sizeof(*s->budget));
     s->budget->refs = 1;
     cm_timer_init(&s->accept_again, cfg->loops[0], on_accept_again, s);
@@ -551,10 +588,84 @@ uint16_t cm_http_server_port(const struct cm_http_server *s)
     return s->port;
 }
 
+/* What the kernel has taken in our name, so that closing the listener resets nobody. */
+static void take_backlog(struct cm_http_server *s)
+{
+    for (size_t i = 0; i < CM_HTTP_BACKLOG; i++) {
+        struct sockaddr_storage sa;
+        socklen_t len = sizeof(sa);
+        int fd = accept4(evconnlistener_get_fd(s->listener), (struct sockaddr *)&sa, &len,
+                         SOCK_CLOEXEC | SOCK_NONBLOCK);
+        if (fd >= 0)
+            on_accept(s->listener, fd, (struct sockaddr *)&sa, (int)len, s);
+        else if (errno != EINTR && errno != ECONNABORTED)
+            return;
+    }
+}
+
+/* Those of one loop: how much longer each may wait for a request, or for the rest of one. */
+static void drain_here(void *arg)
+{
+    struct http_drainer *d = arg;
+    struct cm_http_server *s = d->server;
+    cm_usec now = cm_monotonic_now();
+    if (s) {
+        pthread_mutex_lock(&s->lock);
+        CM_LIST_EACH(l, &s->conns)
+        {
+            struct cm_http_conn *c = cm_container_of(l, struct cm_http_conn, link);
+            if (c->loop != d->loop)
+                continue;
+            if (is_waiting(c))
+                arm(c, CM_MAX(c->since + DRAIN_SILENCE - now, DRAIN_GLANCE));
+            else if ((c->state == CONN_HEAD || c->state == CONN_BODY) && !c->handling)
+                arm(c, DRAIN_PAUSE);
+        }
+        for (size_t i = 0; i < s->cfg.n_loops; i++) {
+            if (s->drainers[i] == d)
+                s->drainers[i] = NULL;
+        }
+        pthread_mutex_unlock(&s->lock);
+        s->n_busy--;
+    }
+    cm_free(d);
+}
+
+void cm_http_server_drain(struct cm_http_server *s)
+{
+    if (!s || s->draining)
+        return;
+    CM_ON_LOOP(s->cfg.loops[0]);
+    cm_timer_stop(&s->accept_again);
+    take_backlog(s);
+    evconnlistener_free(s->listener);
+    s->listener = NULL;
+    s->draining = true;
+    for (size_t i = 0; i < s->cfg.n_loops; i++) {
+        struct http_drainer *d = cm_xcalloc(1, sizeof(*d));
+        *d = (struct http_drainer){.server = s, .loop = s->cfg.loops[i]};
+        s->n_busy++;
+        pthread_mutex_lock(&s->lock);
+        s->drainers[i] = d;
+        pthread_mutex_unlock(&s->lock);
+        cm_loop_post(d->loop, drain_here, d);
+    }
+}
+
+size_t cm_http_server_busy(const struct cm_http_server *s)
+{
+    return s ? s->n_busy : 0;
+}
+
 void cm_http_server_free(struct cm_http_server *s)
 {
     if (!s)
         return;
+    for (size_t i = 0; i < s->cfg.n_loops; i++) {
+        if (s->drainers[i])
+            s->drainers[i]->server = NULL;
+    }
+    cm_free(s->drainers);
     if (s->listener)
         evconnlistener_free(s->listener);
     CM_LIST_EACH(l, &s->conns)

@@ -64,6 +64,13 @@ struct cm_http_server_config {
 enum cm_code cm_http_server_new(const struct cm_http_server_config *cfg, const char *address,
                                 struct cm_http_server **ret, struct cm_err *err);
 uint16_t cm_http_server_port(const struct cm_http_server *s);
+/* Before a stop, on the first loop: takes no connection any more, and the port is free for another
+ * when this returns. Requests that are here or arrive yet are answered, with `Connection: close`;
+ * connections that wait for one are closed as soon as they have been silent for a moment. The
+ * application ends its streams itself. */
+void cm_http_server_drain(struct cm_http_server *s);
+/* Any thread; NULL is fine. Connections that a drain still waits for; 0: all has been answered. */
+size_t cm_http_server_busy(const struct cm_http_server *s);
 /* After the loops have stopped: closes what is left. */
 void cm_http_server_free(struct cm_http_server *s);
 CM_DEFINE_CLEANUP(cm_http_server, cm_http_server_free)

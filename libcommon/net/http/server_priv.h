@@ -14,6 +14,12 @@
 #define MOVE_TIMEOUT     (30 * CM_SECOND)
 #define LINGER_TIMEOUT   (2 * CM_SECOND)
 #define BODY_MAX_DEFAULT ((uint64_t)1024 * 1024)
+/* Of a server that drains: how long a connection that waits for its next request must have been
+ * silent to be closed; the least of it, in which what is in the kernel already gets here; and how
+ * long a request may make a pause in the middle. */
+#define DRAIN_SILENCE (100 * CM_MSEC)
+#define DRAIN_GLANCE  (5 * CM_MSEC)
+#define DRAIN_PAUSE   CM_SECOND
 /* How long no connection is accepted once there are no descriptors left. */
 #define ACCEPT_PAUSE (CM_SECOND / 4)
 /* What the bodies of all requests of a server may take at once. */
@@ -28,16 +34,25 @@ struct http_budget {
     atomic_int refs;
 };
 
+/* On its way to one of the loops. */
+struct http_drainer {
+    struct cm_http_server *server; /* NULL: it is gone */
+    struct cm_loop *loop;
+};
+
 struct cm_http_server {
     struct cm_http_server_config cfg;
     struct evconnlistener *listener;
     uint16_t port;
     size_t next_loop;
     atomic_size_t n_conns;
+    atomic_size_t n_busy; /* those that a drain waits for, and its drainers */
+    atomic_bool draining;
     struct http_budget *budget;
     struct cm_timer accept_again;
-    pthread_mutex_t lock; /* guards conns: connections of all loops */
+    pthread_mutex_t lock; /* guards conns: connections of all loops; and drainers */
     struct cm_link conns;
+    struct http_drainer **drainers; /* one for each loop, until it has run */
 };
 
 enum conn_state {
@@ -62,12 +77,16 @@ struct cm_http_conn {
     struct cm_str head_text;    /* in the request's arena */
     size_t scanned;             /* bytes of input known to hold no end of head */
     size_t unsent_seen;
+    cm_usec since; /* monotonic; CONN_HEAD: it waits for a request */
     int spool_errno;
+    bool busy; /* one of n_busy */
     bool head_started, complete, too_large, too_busy, held, handling, keep_alive;
     char peer[48];
 };
 
 void http_req_free(struct cm_http_req *r);
 void http_next_request(struct cm_http_conn *c);
+/* A drain waits for it no longer. */
+void http_not_busy(struct cm_http_conn *c);
 /* Answers {"message": text} on behalf of the server itself and ends the connection. */
 void http_answer_error(struct cm_http_conn *c, int status, const char *text);

@@ -70,6 +70,9 @@ static void work_next(struct rpc_work *w)
         p->last_seen = cm_monotonic_now();
     }
     s->n_running--;
+    if (w->admitted)
+        s->n_admitted--;
+    w->admitted = false;
     pthread_mutex_unlock(&s->lock);
     work_receive(w);
 }
@@ -100,12 +103,17 @@ static void take_request(struct rpc_work *w)
     w->arrived = cm_monotonic_now();
     w->task = (struct cm_task){.work = rpc_work_task};
     pthread_mutex_lock(&s->lock);
-    bool aborting = s->aborting;
+    bool aborting = s->aborting, draining = s->draining;
     bool ok = aborting || note_request(w);
+    w->admitted = ok && !aborting && !draining;
+    if (w->admitted)
+        s->n_admitted++;
     pthread_mutex_unlock(&s->lock);
     if (aborting) {
         rpc_request_done(w);
         work_close(w);
+    } else if (draining) {
+        rpc_reply_early(w, CM_UNAVAILABLE, "the server is stopping");
     } else if (!ok) {
         rpc_reply_early(w, CM_RATE_LIMITED, "too many requests of this connection are unanswered");
     } else if (cm_pool_submit(s->cfg.pool, &w->task, &err) != CM_OK) {
@@ -420,7 +428,16 @@ void cm_rpc_server_drain(struct cm_rpc_server *s)
     pthread_mutex_lock(&s->lock);
     s->draining = true;
     pthread_mutex_unlock(&s->lock);
+    rpc_unix_deafen(s->unix_socket);
     rpc_park_wake_all(s, 0, CM_RPC_DEADLINE);
+}
+
+unsigned cm_rpc_server_busy(struct cm_rpc_server *s)
+{
+    pthread_mutex_lock(&s->lock);
+    unsigned n = s->n_admitted;
+    pthread_mutex_unlock(&s->lock);
+    return n;
 }
 
 static bool at_rest(struct cm_rpc_server *s)

@@ -129,9 +129,14 @@ struct cm_rpc_private {
 enum cm_code cm_rpc_server_listen_private(struct cm_rpc_server *s, struct cm_rpc_private *ret,
                                           struct cm_err *err);
 
-/* Wakes all that is parked, and what parks from now on, so that callers get their answers before a
- * stop. */
+/* Before a stop, on the loop's thread: wakes all that is parked, and what parks from now on, so
+ * that callers get their answers; what is in work is answered as well; what comes later is refused
+ * with CM_UNAVAILABLE, so that it is asked again when there is another server. The unix socket is
+ * free for another process when this returns; who has connected stays connected. */
 void cm_rpc_server_drain(struct cm_rpc_server *s);
+/* Requests that are in work or parked: 0 soon after a drain. An answer that counts no longer may
+ * still be on its way through nng for some milliseconds. */
+unsigned cm_rpc_server_busy(struct cm_rpc_server *s);
 /* Closes, waits for running handlers, frees. On the loop's thread or after it has ended, while the
  * pool still runs. */
 void cm_rpc_server_free(struct cm_rpc_server *s);

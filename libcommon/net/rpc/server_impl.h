@@ -65,6 +65,7 @@ struct rpc_work {
     bool woken;     /* while the handler that parked still runs */
     enum cm_rpc_wake wake;
     struct cm_link wait; /* of parked, or of due */
+    bool admitted;       /* one of n_admitted */
     bool closed;         /* at rest for good: the server stops */
 };
 
@@ -96,11 +97,12 @@ struct cm_rpc_server {
     size_t n_keys;
     struct cm_link works;
     unsigned n_works, n_parked, n_running;
+    unsigned n_admitted;   /* of those running: what was not refused at once */
     struct cm_map *pipes;  /* 4 bytes of id -> struct rpc_pipe */
     struct cm_map *tokens; /* 8 bytes -> parked struct rpc_work */
     struct cm_link parked, due;
     uint64_t next_token;
-    bool draining;             /* nothing parks any more */
+    bool draining;             /* nothing parks any more, and nothing new is admitted */
     bool stopping;             /* no context receives again */
     bool aborting;             /* and those that did are taken back */
     struct cm_link handshakes; /* oldest first */
@@ -131,6 +133,8 @@ void rpc_park_wake_all(struct cm_rpc_server *s, uint32_t pipe, enum cm_rpc_wake 
 
 /* server_unix.c */
 struct rpc_unix;
+/* Takes no further caller: the path is another's from now on. NULL is fine. */
+void rpc_unix_deafen(struct rpc_unix *u);
 void rpc_unix_free(struct rpc_unix *u); /* NULL is fine */
 
 /* server_request.c */

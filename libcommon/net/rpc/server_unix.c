@@ -142,6 +142,8 @@ static void start_watching(void *arg)
         unix_free(u);
         return;
     }
+    if (u->fd < 0)
+        return;
     u->watching = true;
     cm_watch_start(&u->watch, u->loop, u->fd, false, on_accept, u);
 }
@@ -164,18 +166,25 @@ static enum cm_code listen_on(struct rpc_unix *u, struct cm_err *err)
     return CM_OK;
 }
 
+void rpc_unix_deafen(struct rpc_unix *u)
+{
+    if (!u || u->fd < 0)
+        return;
+    if (u->watching)
+        cm_watch_stop(&u->watch);
+    u->watching = false;
+    close(u->fd);
+    u->fd = -1;
+    cm_ignore(unlink(u->path), "somebody may have removed it already");
+}
+
 void rpc_unix_free(struct rpc_unix *u)
 {
     if (!u)
         return;
-    if (u->watching)
-        cm_watch_stop(&u->watch);
+    rpc_unix_deafen(u);
     while (!cm_list_empty(&u->callers))
         caller_close(cm_container_of(u->callers.next, struct rpc_unix_caller, link));
-    if (u->fd >= 0) {
-        close(u->fd);
-        cm_ignore(unlink(u->path), "somebody may have removed it already");
-    }
     /* Memory goes after the posted frees of the callers, which look at it no more. */
     u->dead = true;
     if (!u->starting)

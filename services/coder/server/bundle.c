@@ -9,9 +9,8 @@
 #include "sys/fd.h"
 #include "sys/fs.h"
 
-#define READY_FD 3
-/* A drain of coderd takes 30 s at most. */
-#define CODERD_GRACE   (40 * CM_SECOND)
+#define READY_FD       3
+#define CODERD_GRACE   (5 * CM_SECOND) /* beyond what its option gives to its requests */
 #define DATABASE_GRACE (60 * CM_SECOND)
 #define HURRIED_GRACE  (5 * CM_SECOND)
 #define NAME_MAX_BYTES 40
@@ -225,7 +224,8 @@ static void stop_phase(struct bundle *b)
         break;
     case STOP_CODERD:
         if (b->coderd && !service_stopped(b->coderd))
-            service_stop(b->coderd, SIGTERM, hurry ? HURRIED_GRACE : CODERD_GRACE);
+            service_stop(b->coderd, SIGTERM,
+                         hurry ? HURRIED_GRACE : b->s->coderd.drain_timeout + CODERD_GRACE);
         break;
     case STOP_DATABASE:
         if (b->database && !service_stopped(b->database))

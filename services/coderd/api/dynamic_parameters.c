@@ -77,10 +77,10 @@ static void on_stop(struct followers_member *m)
     let_go(f);
 }
 
-static void on_revoke(struct followers_member *m)
+static void on_end(struct followers_member *m, enum followers_end why)
 {
     struct form *f = cm_container_of(m, struct form, member);
-    cm_ws_close(f->ws, 1008, FOLLOWERS_REVOKED);
+    cm_ws_close(f->ws, followers_end_code(why), followers_end_text(why));
 }
 
 static void work(struct cm_task *t, void *thread_ctx)
@@ -172,14 +172,9 @@ static void on_time(void *ctx)
 static void start(struct api_req *r)
 {
     struct form *f = r->state;
-    char accept[CM_WS_ACCEPT_TEXT];
     f->loop = r->http->loop;
-    cm_ws_accept_key(cm_http_header(&r->http->head, "sec-websocket-key"), accept);
-    struct cm_http_header h[] = {{CM_STR("Sec-WebSocket-Accept"), cm_str(accept)}};
-    struct cm_stream *s = cm_http_upgrade(r->http, "websocket", h, CM_COUNT_OF(h));
-    cm_http_req_done(r->http);
-    if (!s || !followers_join(f->app->followers, &f->member)) {
-        cm_stream_close(s);
+    struct cm_stream *s = socket_join(r, &f->member);
+    if (!s) {
         form_free(f);
         return;
     }
@@ -217,8 +212,7 @@ static enum cm_code form_open(struct api_req *r, struct cm_err *err)
                                  NULL);
     struct form *f = cm_xcalloc(1, sizeof(*f));
     f->app = r->app;
-    f->member =
-        (struct followers_member){.let_go = on_stop, .revoke = on_revoke, .loop = r->http->loop};
+    f->member = (struct followers_member){.let_go = on_stop, .end = on_end, .loop = r->http->loop};
     followers_of_key(&f->member, r->who);
     f->request =
         (struct form_request){.version_id = v.v->id, .file_id = v.job->file_id, .owner_id = owner};

@@ -19,6 +19,7 @@ struct followers {
     struct cm_timer timer;
     pthread_mutex_t lock; /* guards what follows */
     struct cm_link list;
+    size_t n_busy; /* of the list, those that are not there to the last */
     uint64_t last_id;
     bool closed;
 };
@@ -28,6 +29,23 @@ struct revocation {
     struct followers *all;
     uint64_t id;
 };
+
+/* On its way to a loop. */
+struct farewell {
+    struct followers *all;
+    struct cm_loop *loop;
+};
+
+int followers_end_code(enum followers_end why)
+{
+    return why == FOLLOWERS_STOPPING ? 1001 : 1008;
+}
+
+const char *followers_end_text(enum followers_end why)
+{
+    return why == FOLLOWERS_STOPPING ? "the server is stopping; connect again"
+                                     : "the session that this began with has ended; sign in again";
+}
 
 static void revoke(void *arg)
 {
@@ -44,7 +62,7 @@ static void revoke(void *arg)
     pthread_mutex_unlock(&all->lock);
     /* It leaves on this loop only. */
     if (found)
-        found->revoke(found);
+        found->end(found, FOLLOWERS_REVOKED);
     cm_free(v);
 }
 
@@ -104,6 +122,8 @@ static void look(struct cm_task *t, void *thread_ctx)
 static void look_again(struct cm_task *t)
 {
     struct followers *all = cm_container_of(t, struct followers, task);
+    if (all->closed)
+        return; /* maybe the timer has gone as well */
     cm_timer_start(&all->timer, LOOK_EVERY);
 }
 
@@ -140,8 +160,10 @@ bool followers_join(struct followers *all, struct followers_member *m)
     pthread_mutex_lock(&all->lock);
     bool closed = all->closed;
     m->id = ++all->last_id;
-    if (!closed)
+    if (!closed) {
         cm_list_push(&all->list, &m->link);
+        all->n_busy += !m->to_the_last;
+    }
     pthread_mutex_unlock(&all->lock);
     return !closed;
 }
@@ -149,8 +171,52 @@ bool followers_join(struct followers *all, struct followers_member *m)
 void followers_leave(struct followers *all, struct followers_member *m)
 {
     pthread_mutex_lock(&all->lock);
+    if (m->link.next)
+        all->n_busy -= !m->to_the_last;
     cm_list_unlink(&m->link);
     pthread_mutex_unlock(&all->lock);
+}
+
+/* They leave on this loop only, so that none goes while the others are told. */
+static void say_farewell(void *arg)
+{
+    struct farewell *f = arg;
+    struct followers *all = f->all;
+    size_t n = 0;
+    pthread_mutex_lock(&all->lock);
+    struct followers_member **mine = cm_xcalloc(all->n_busy + 1, sizeof(*mine));
+    CM_LIST_EACH(l, &all->list)
+    {
+        struct followers_member *m = cm_container_of(l, struct followers_member, link);
+        if (m->loop == f->loop && !m->to_the_last)
+            mine[n++] = m;
+    }
+    pthread_mutex_unlock(&all->lock);
+    for (size_t i = 0; i < n; i++)
+        mine[i]->end(mine[i], FOLLOWERS_STOPPING);
+    cm_free(mine);
+    cm_free(f);
+}
+
+void followers_drain(struct followers *all)
+{
+    cm_timer_stop(&all->timer);
+    pthread_mutex_lock(&all->lock);
+    all->closed = true;
+    pthread_mutex_unlock(&all->lock);
+    for (size_t i = 0; i < all->app->n_loops; i++) {
+        struct farewell *f = cm_xcalloc(1, sizeof(*f));
+        *f = (struct farewell){all, all->app->loops[i]};
+        cm_loop_post(f->loop, say_farewell, f);
+    }
+}
+
+size_t followers_busy(struct followers *all)
+{
+    pthread_mutex_lock(&all->lock);
+    size_t n = all->n_busy;
+    pthread_mutex_unlock(&all->lock);
+    return n;
 }
 
 void followers_close(struct followers *all)
@@ -165,6 +231,7 @@ void followers_close(struct followers *all)
     while (!cm_list_empty(&all->list)) {
         struct cm_link *first = cm_list_pop(&all->list);
         struct followers_member *m = cm_container_of(first, struct followers_member, link);
+        all->n_busy -= !m->to_the_last;
         m->let_go(m);
     }
 }

@@ -12,7 +12,14 @@ struct followers;
 struct subject;
 
 #define FOLLOWERS_KEY_MAX 32
-#define FOLLOWERS_REVOKED "the session that this began with has ended; sign in again"
+
+/* Why one ends before its time. */
+enum followers_end {
+    FOLLOWERS_REVOKED,
+    FOLLOWERS_STOPPING,
+};
+int followers_end_code(enum followers_end why); /* of a WebSocket */
+const char *followers_end_text(enum followers_end why);
 
 /* Embed in such a stream, filled in before it joins. */
 struct followers_member {
@@ -20,8 +27,10 @@ struct followers_member {
      * what holds it. */
     void (*let_go)(struct followers_member *m);
     /* On loop, where the stream lives: end it. May come again before it has left. */
-    void (*revoke)(struct followers_member *m);
+    void (*end)(struct followers_member *m, enum followers_end why);
     struct cm_loop *loop;
+    bool to_the_last; /* whoever is at its other end finds another way by itself: it is not ended
+                         before a stop, which does not wait for it */
     char key_id[FOLLOWERS_KEY_MAX]; /* followers_of_key; empty: of no user's key */
     struct cm_link link;            /* what follows is theirs */
     uint64_t id;
@@ -32,6 +41,10 @@ void followers_of_key(struct followers_member *m, const struct subject *who);
 /* False: the replica is stopping. Any thread. */
 CM_MUST_USE bool followers_join(struct followers *all, struct followers_member *m);
 void followers_leave(struct followers *all, struct followers_member *m); /* on its loop */
+/* Before a stop, on the first loop: ends all, in good order, and nothing joins any more. */
+void followers_drain(struct followers *all);
+/* Those that a drain still waits for. Any thread. */
+size_t followers_busy(struct followers *all);
 /* After the loops and the workers have stopped, before the hub goes: lets go of every connection;
  * what would begin later does not. */
 void followers_close(struct followers *all);

@@ -2,6 +2,7 @@
 
 #include <stdio.h>
 
+#include "api/front.h"
 #include "app.h"
 #include "background/hub.h"
 #include "net/ws/ws.h"
@@ -296,11 +297,11 @@ static void on_stop(struct followers_member *m)
     let_go(x);
 }
 
-static void on_revoke(struct followers_member *m)
+static void on_end(struct followers_member *m, enum followers_end why)
 {
     struct follower *x = cm_container_of(m, struct follower, member);
     if (x->sub) /* else closing already */
-        finish(x, 1008, FOLLOWERS_REVOKED);
+        finish(x, followers_end_code(why), followers_end_text(why));
 }
 
 static void begin(struct follower *x)
@@ -345,6 +346,24 @@ static void start_events(struct api_req *r, struct follower *x)
     begin(x);
 }
 
+struct cm_stream *socket_join(struct api_req *r, struct followers_member *m)
+{
+    struct followers *all = r->app->followers;
+    if (!followers_join(all, m)) {
+        api_reply_message(r, 503, "The server is stopping.", "Connect again.");
+        api_front_answer(r);
+        return NULL;
+    }
+    char accept[CM_WS_ACCEPT_TEXT];
+    cm_ws_accept_key(cm_http_header(&r->http->head, "sec-websocket-key"), accept);
+    struct cm_http_header h[] = {{CM_STR("Sec-WebSocket-Accept"), cm_str(accept)}};
+    struct cm_stream *s = cm_http_upgrade(r->http, "websocket", h, CM_COUNT_OF(h));
+    cm_http_req_done(r->http);
+    if (!s)
+        followers_leave(all, m);
+    return s;
+}
+
 static void start(struct api_req *r)
 {
     struct follower *x = r->state;
@@ -353,13 +372,8 @@ static void start(struct api_req *r)
         start_events(r, x);
         return;
     }
-    char accept[CM_WS_ACCEPT_TEXT];
-    cm_ws_accept_key(cm_http_header(&r->http->head, "sec-websocket-key"), accept);
-    struct cm_http_header h[] = {{CM_STR("Sec-WebSocket-Accept"), cm_str(accept)}};
-    struct cm_stream *s = cm_http_upgrade(r->http, "websocket", h, CM_COUNT_OF(h));
-    cm_http_req_done(r->http);
-    if (!s || !followers_join(x->app->followers, &x->member)) {
-        cm_stream_close(s);
+    struct cm_stream *s = socket_join(r, &x->member);
+    if (!s) {
         follower_free(x);
         return;
     }
@@ -404,8 +418,7 @@ enum cm_code socket_follow_start(struct api_req *r, const struct socket_follow_c
                                  NULL);
     struct follower *x = cm_xcalloc(1, sizeof(*x));
     x->app = r->app;
-    x->member =
-        (struct followers_member){.let_go = on_stop, .revoke = on_revoke, .loop = r->http->loop};
+    x->member = (struct followers_member){.let_go = on_stop, .end = on_end, .loop = r->http->loop};
     followers_of_key(&x->member, r->who);
     x->arena = cm_arena_new();
     x->cfg = *cfg;

@@ -49,6 +49,10 @@ CM_MUST_USE enum cm_code socket_follow_start(struct api_req *r,
                                              const struct socket_follow_config *cfg,
                                              struct cm_err *err);
 bool socket_is_upgrade(const struct api_req *r); /* a proper request for a WebSocket */
+/* In r->start, for such a request: the member joins and the request becomes a WebSocket, whose
+ * stream is returned. NULL: the client is gone, or was told that the server stops; the member has
+ * not joined. Either way the request is no longer the caller's. */
+CM_MUST_USE struct cm_stream *socket_join(struct api_req *r, struct followers_member *m);
 
 /* Frames in one buffer: a length before each. */
 size_t socket_frame_begin(struct cm_buf *b);

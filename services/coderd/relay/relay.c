@@ -45,8 +45,9 @@ static void on_spliced(void *ctx, uint64_t from_client, uint64_t from_agent)
 }
 
 /* The client takes another path, and finds that its key opens none. */
-static void on_revoke(struct followers_member *m)
+static void on_end(struct followers_member *m, enum followers_end why)
 {
+    (void)why; /* it is there to the last */
     struct crossing *x = cm_container_of(m, struct crossing, member);
     CM_INFO("a session was ended: its user's key is gone", CM_F_UUID(agent_id, x->path.agent_id),
             CM_F_CSTR(key_id, m->key_id));
@@ -77,7 +78,8 @@ static void join(struct cm_tunnel *tunnel, struct cm_loop *loop, void *arg)
     struct cm_stream *agent =
         cm_tunnel_open(tunnel, CM_STR("session"), cm_str_n(path, (size_t)n), h, CM_COUNT_OF(h));
     x->member.let_go = on_stop;
-    x->member.revoke = on_revoke;
+    x->member.end = on_end;
+    x->member.to_the_last = true; /* a session resumes elsewhere, or after the restart */
     x->member.loop = loop;
     bool joined = followers_join(x->app->followers, &x->member);
     x->splice = cm_splice_new(CM_TAKE(x->client), agent, joined ? on_spliced : NULL, x);

@@ -22,6 +22,7 @@ struct tunnels {
     pthread_mutex_t lock;    /* guards what follows */
     struct cm_map *by_agent; /* NULL when closed */
     struct cm_link all;      /* older ones that drain, too */
+    bool draining;
 };
 
 static struct cm_str key_of(const struct cm_uuid *id)
@@ -84,12 +85,13 @@ static void on_closed(void *ctx, struct cm_tunnel *tunnel, const struct cm_err *
     if (last)
         cm_map_remove(t->by_agent, key_of(&e->agent_id));
     cm_list_unlink(&e->link);
+    bool tell = last && !t->draining;
     pthread_mutex_unlock(&t->lock);
-    if (last) {
+    if (tell)
         t->cfg.on_lost(t->cfg.ctx, e->agent_id);
+    if (last)
         unref(e); /* the table's */
-    }
-    unref(e); /* the tunnel's */
+    unref(e);     /* the tunnel's */
 }
 
 static void drain_entry(void *arg)
@@ -98,6 +100,12 @@ static void drain_entry(void *arg)
     if (e->tunnel)
         cm_tunnel_drain(e->tunnel);
     unref(e);
+}
+
+static void post_drain(struct entry *e)
+{
+    atomic_fetch_add(&e->refs, 1);
+    cm_loop_post(e->loop, drain_entry, e);
 }
 
 void tunnels_add(struct tunnels *t, struct cm_uuid agent_id, struct cm_stream *stream)
@@ -115,6 +123,8 @@ void tunnels_add(struct tunnels *t, struct cm_uuid agent_id, struct cm_stream *s
         old = cm_map_put(t->by_agent, key_of(&agent_id), e);
         cm_list_push(&t->all, &e->link);
     }
+    if (open && t->draining)
+        post_drain(e);
     pthread_mutex_unlock(&t->lock);
     if (!open) {
         cm_tunnel_free(e->tunnel);
@@ -122,6 +132,15 @@ void tunnels_add(struct tunnels *t, struct cm_uuid agent_id, struct cm_stream *s
     } else if (old) {
         cm_loop_post(old->loop, drain_entry, old); /* with the table's reference */
     }
+}
+
+void tunnels_drain(struct tunnels *t)
+{
+    pthread_mutex_lock(&t->lock);
+    t->draining = true;
+    CM_LIST_EACH(link, &t->all)
+    post_drain(cm_container_of(link, struct entry, link));
+    pthread_mutex_unlock(&t->lock);
 }
 
 static struct entry *find_ref(struct tunnels *t, struct cm_uuid agent_id)

@@ -15,6 +15,9 @@ struct tunnels_config {
 };
 
 struct tunnels *tunnels_new(const struct tunnels_config *cfg);
+/* Before a stop: asks the agents to bring another tunnel, to wherever they get. What runs through
+ * those that are here goes on until they are closed; nobody is told any more of their end. */
+void tunnels_drain(struct tunnels *t);
 /* Ends all tunnels, once the loops have stopped. Workers and what is still posted to the loops may
  * go on asking, and find none. */
 void tunnels_close(struct tunnels *t);

@@ -200,6 +200,31 @@ static void a_newer_tunnel_takes_over_and_the_older_one_drains(void **state)
     assert_int_equal(f.lost, 1);
 }
 
+static void before_a_stop_all_agents_are_asked_for_another_tunnel(void **state)
+{
+    (void)state;
+    struct fixture f;
+    struct far busy, idle, late;
+    start(&f);
+    connect_agent(&f, agent, &busy);
+    connect_agent(&f, other, &idle);
+    assert_true(tunnels_use(f.tunnels, agent, open_stream, &f));
+    UNTIL(&f, busy.stream);
+    tunnels_drain(f.tunnels);
+    UNTIL(&f, busy.draining && idle.closed);
+    assert_int_equal(idle.why.code, CM_END);
+    assert_int_equal(busy.closed, 0); /* its stream goes on */
+    connect_agent(&f, other, &late);
+    UNTIL(&f, late.closed);
+    assert_int_equal(late.why.code, CM_END);
+    cm_stream_close(opened);
+    hang_up(&busy);
+    hang_up(&idle);
+    hang_up(&late);
+    stop(&f);
+    assert_int_equal(f.lost, 0); /* they come again, to whoever is there then */
+}
+
 static void agents_that_stay_end_with_the_table_and_none_come(void **state)
 {
     (void)state;
@@ -252,6 +277,7 @@ int main(void)
         cmocka_unit_test(an_agents_tunnel_is_found_until_it_ends),
         cmocka_unit_test(who_comes_after_the_tunnels_end_is_told),
         cmocka_unit_test(a_newer_tunnel_takes_over_and_the_older_one_drains),
+        cmocka_unit_test(before_a_stop_all_agents_are_asked_for_another_tunnel),
         cmocka_unit_test(agents_that_stay_end_with_the_table_and_none_come),
         cmocka_unit_test(an_older_tunnel_that_still_drains_ends_with_the_table),
     };

@@ -225,6 +225,16 @@ void server_stop(struct rpc_server_fixture *f)
     f->server = NULL;
 }
 
+static void drain(void *server)
+{
+    cm_rpc_server_drain(server);
+}
+
+void server_drain(struct rpc_server_fixture *f)
+{
+    cm_loop_post(f->loop, drain, f->server);
+}
+
 void server_cleanup(struct rpc_server_fixture *f)
 {
     if (f->server)

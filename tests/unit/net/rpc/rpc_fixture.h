@@ -45,6 +45,7 @@ struct server_options {
 void server_start(struct rpc_server_fixture *f,
                   const struct server_options *o); /* makes the folder when dir is empty */
 void server_stop(struct rpc_server_fixture *f);
+void server_drain(struct rpc_server_fixture *f);   /* soon, on its loop */
 void server_cleanup(struct rpc_server_fixture *f); /* removes the folder */
 
 /* A bare REQ socket that is let in to the private port with secret (NULL: without the header). */

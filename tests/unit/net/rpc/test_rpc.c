@@ -219,7 +219,7 @@ static void parked_requests_cost_no_thread_or_context(void **state)
     cm_rpc_resume(b->s.server, 0);
     wait_until_parked(b, CM_COUNT_OF(parked) - 1);
     /* The rest is told to answer now. */
-    cm_rpc_server_drain(b->s.server);
+    server_drain(&b->s);
     unsigned resumed = 0, deadline = 0;
     for (size_t i = 0; i < CM_COUNT_OF(parked); i++) {
         until(&b->c, &parked[i].done, 1);
@@ -303,6 +303,47 @@ static void a_restart_keeps_the_request_and_its_id(void **state)
     assert_int_equal(a.code, CM_OK);
     assert_memory_equal(b->s.last_id.b, opts.request_id.b, 16);
     assert_int_equal(b->c.ready, 2);
+}
+
+/* Turns the client's loop until so many requests are in work. */
+static void until_busy(struct both *b, unsigned n)
+{
+    cm_usec end = cm_monotonic_now() + SOON;
+    while (cm_rpc_server_busy(b->s.server) != n && cm_monotonic_now() < end)
+        cm_loop_turn(b->c.loop, CM_MSEC);
+    assert_int_equal(cm_rpc_server_busy(b->s.server), n);
+}
+
+static void a_drain_ends_what_is_in_work_and_refuses_the_rest(void **state)
+{
+    struct both *b = *state;
+    struct answer slow, parked, once, later;
+    const struct cm_rpc_call_opts opts = {.deadline = SOON};
+    const struct cm_rpc_call_opts only_once = {.deadline = SOON, .once = true};
+    call_with(b, "test.Slow", &opts, &slow);
+    call(&b->c, "test.Wait", "n", "v", SOON, &parked);
+    until(&b->c, &b->s.at_once, 1);
+    until_busy(b, 2);
+    server_drain(&b->s);
+    until(&b->c, &parked.done, 1);
+    assert_string_equal(parked.value, "deadline");
+    until_busy(b, 1);
+    unsigned echoes = b->s.echoes;
+    call_with(b, "test.Echo", &opts, &later);
+    call_with(b, "test.Echo", &only_once, &once);
+    until(&b->c, &once.done, 1);
+    assert_int_equal(once.code, CM_UNAVAILABLE);
+    assert_int_equal(b->s.echoes, echoes);
+    assert_int_equal(access(b->s.path, F_OK), -1); /* another server may take its place */
+    __atomic_store_n(&b->s.gate, 1, __ATOMIC_SEQ_CST);
+    until(&b->c, &slow.done, 1);
+    assert_int_equal(slow.code, CM_OK);
+    until_busy(b, 0);
+    assert_int_equal(later.done, 0);
+    server_stop(&b->s);
+    server_start(&b->s, NULL);
+    until(&b->c, &later.done, 1);
+    assert_int_equal(later.code, CM_OK);
 }
 
 static void tickets_are_renewed_when_they_expire(void **state)
@@ -524,6 +565,7 @@ int main(void)
         TEST(parked_requests_answer_before_the_caller_gives_up),
         TEST(parked_requests_learn_that_the_caller_is_gone),
         TEST(a_restart_keeps_the_request_and_its_id),
+        TEST(a_drain_ends_what_is_in_work_and_refuses_the_rest),
         TEST(tickets_are_renewed_when_they_expire),
         TEST(a_revoked_caller_is_refused_at_once),
         TEST(without_a_server_the_error_says_so),
