@@ -119,7 +119,8 @@ def templates_and_workspaces_in_lists(c, admin):
     [ws] = json.loads(c.coder("list", "-o", "json", client=admin).stdout)
     assert ws["name"] == "dev" and ws["template_name"] == "local" and ws["latest_build"]["status"] == "running"
     assert re.search(r"^  admin/dev +local +Started ", c.coder("list", client=admin).stdout, re.M)
-    eventually(lambda: "[ready]" in c.coder("show", "dev", client=admin).stdout, 30, "a ready agent in show")
+    eventually(lambda: "\u29bf connected  \u2714 healthy " in c.coder("show", "dev", client=admin).stdout, 30,
+               "an agent that is well in show")
     nobody = c.coder("list", "--search", "owner:me name:nosuch", client=admin)
     assert nobody.stdout == "", nobody
 
@@ -278,6 +279,55 @@ def templates_create_of_older_scripts(c, admin):
     c.coder("templates", "delete", "older", "-y", client=admin)
 
 
+SEVERAL = """
+terraform {
+  required_providers {
+    coder = { source = "coder/coder" }
+  }
+}
+resource "coder_agent" "b" {
+  os   = "linux"
+  arch = "arm64"
+}
+resource "coder_agent" "a" {
+  os   = "linux"
+  arch = "amd64"
+}
+resource "terraform_data" "machine" {
+  input = [coder_agent.a.id, coder_agent.b.id]
+}
+resource "terraform_data" "disk" {
+}
+"""
+TREE = """\
+┌────────────────────────┐
+│ Template Preview       │
+├────────────────────────┤
+│ RESOURCE               │
+├────────────────────────┤
+│ terraform_data.disk    │
+├────────────────────────┤
+│ terraform_data.machine │
+│ ├─ a (linux, amd64)    │
+│ └─ b (linux, arm64)    │
+└────────────────────────┘
+"""
+
+
+def resources_are_shown_as_a_tree(c, admin):
+    os.makedirs(os.path.join(c.dir, "several"))
+    with open(os.path.join(c.dir, "several/main.tf"), "w", encoding="utf-8") as f:
+        f.write(SEVERAL)
+    assert TREE in c.coder("templates", "push", "several", "-d", "several", "-y", client=admin).stdout
+    assert "coder ssh more.a" in c.coder("create", "more", "--template", "several", "-y", client=admin).stdout
+    lines = c.coder("show", "more", client=admin).stdout.splitlines()
+    assert len({len(line) for line in lines}) == 1, lines
+    assert re.search("^\u2502 \u2514\u2500 b \\(linux, arm64\\) +\u29be connecting \\[\\d+s\\]  "
+                     "\u2718 agent has not yet connected +\\(unknown\\)  coder ssh more.b \u2502$", lines[-2]), lines
+    c.coder("delete", "more", "-y", client=admin)
+    c.coder("templates", "delete", "several", "-y", client=admin)
+
+
 def a_template_comes_from_standard_input(c, admin):
     push = lambda *args, **kwargs: c.coder("templates", "push", *args, "-y", client=admin, check=False, **kwargs)
     tar = subprocess.run(["tar", "-c", "-C", os.path.join(c.dir, "local"), "."], capture_output=True, check=True,
@@ -401,7 +451,8 @@ def _templates_end_when_nothing_uses_them(c, admin):
 run(_a_template_and_a_workspace, signing_in_at_a_terminal, signing_in_with_mail_and_password,
     the_first_user_is_asked_again_for_what_will_not_do, giving_up_at_a_question_leaves_the_terminal_as_it_was,
     signing_in_with_a_token, who_am_i, versions, templates_and_workspaces_in_lists, the_parameter_reaches_the_workspace,
-    answering_questions_makes_a_workspace, logs_of_a_build_and_its_scripts, the_state_of_a_workspace, pinging, tokens, users,
-    when_a_workspace_starts_and_stops_by_itself, small_things_about_a_workspace, keys_roles_and_provisioners,
-    templates_create_of_older_scripts, a_template_comes_from_standard_input, versions_of_a_template, organizations_their_members_and_groups,
-    careless_mistakes_get_an_answer, stopping_starting_and_deleting, _templates_end_when_nothing_uses_them)
+    answering_questions_makes_a_workspace, logs_of_a_build_and_its_scripts, the_state_of_a_workspace, pinging, tokens,
+    users, when_a_workspace_starts_and_stops_by_itself, small_things_about_a_workspace, keys_roles_and_provisioners,
+    templates_create_of_older_scripts, resources_are_shown_as_a_tree, a_template_comes_from_standard_input,
+    versions_of_a_template, organizations_their_members_and_groups, careless_mistakes_get_an_answer,
+    stopping_starting_and_deleting, _templates_end_when_nothing_uses_them)

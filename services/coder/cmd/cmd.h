@@ -58,6 +58,17 @@ CM_MUST_USE enum cm_code json_rows(struct cli *cli, struct cm_str body, const ch
                                    const char *(*more)(void *ctx, size_t i), void *ctx,
                                    struct cm_err *err);
 
+/* A tree of resources and agents in a frame, on stdout. */
+struct resources_shown {
+    const struct api_workspace_resource *resources;
+    size_t n;
+    enum api_workspace_transition transition; /* those of other transitions are left out */
+    const char *title;          /* NULL: none */
+    struct cm_str workspace;    /* with how to reach its agents; none: without */
+    struct cm_str server_version; /* with how its agents are; none: without */
+};
+void show_resources(struct cli *cli, const struct resources_shown *r);
+
 /* Values for the parameters of a version. */
 struct param_sources {
     struct cm_uuid version;

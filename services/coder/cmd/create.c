@@ -282,16 +282,11 @@ static enum cm_code preview(struct cli *cli, struct cm_uuid version, const char 
     if (cm_sdk_get_list(cli->sdk, cli->arena, &api_workspace_resource_msg, &resources, &n_resources,
                         err, "%s/resources", path) != CM_OK)
         return cm_err_wrap(err, "get workspace dry-run resources");
-    for (size_t i = 0; i < n_resources; i++) {
-        if (resources[i].hide ||
-            resources[i].workspace_transition != API_WORKSPACE_TRANSITION_START)
-            continue;
-        printf("%.*s.%.*s\n", CM_STR_ARG(resources[i].type), CM_STR_ARG(resources[i].name));
-        for (size_t k = 0; k < resources[i].n_agents; k++)
-            printf("\u2514\u2500 %.*s (%.*s, %.*s)\n", CM_STR_ARG(resources[i].agents[k].name),
-                   CM_STR_ARG(resources[i].agents[k].operating_system),
-                   CM_STR_ARG(resources[i].agents[k].architecture));
-    }
+    show_resources(cli, &(struct resources_shown){.resources = resources,
+                                                  .n = n_resources,
+                                                  .transition = API_WORKSPACE_TRANSITION_START,
+                                                  .title = "Workspace Preview",
+                                                  .workspace = cm_str(name)});
     return CM_OK;
 }
 

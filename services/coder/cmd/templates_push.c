@@ -186,6 +186,19 @@ static enum cm_code ask_variables(struct cli *cli, struct cm_uuid version,
     return CM_OK;
 }
 
+static enum cm_code preview(struct cli *cli, struct cm_uuid version, struct cm_err *err)
+{
+    struct resources_shown r = {.transition = API_WORKSPACE_TRANSITION_START,
+                                .title = "Template Preview"};
+    struct api_workspace_resource *all = NULL;
+    if (cm_sdk_get_list(cli->sdk, cli->arena, &api_workspace_resource_msg, &all, &r.n, err,
+                        "/api/v2/templateversions/%s/resources", cm_uuid_text(version).s) != CM_OK)
+        return cm_err_wrap(err, "get the version's resources");
+    r.resources = all;
+    show_resources(cli, &r);
+    return CM_OK;
+}
+
 static enum cm_code make_version(struct cli *cli, const struct api_organization *org,
                                  struct api_create_template_version_request *req,
                                  struct api_template_version **ret, struct cm_err *err)
@@ -203,7 +216,7 @@ static enum cm_code make_version(struct cli *cli, const struct api_organization 
                             "Ask an administrator to "
                             "start one.\n");
         if (ui_follow_version(cli, (*ret)->id, stdout, &why, err) == CM_OK)
-            return CM_OK;
+            return preview(cli, (*ret)->id, err);
         if (why != API_JOB_ERROR_CODE_REQUIRED_TEMPLATE_VARIABLES || tries)
             return err->code;
         if (ask_variables(cli, (*ret)->id, req, err) != CM_OK)

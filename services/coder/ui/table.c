@@ -9,6 +9,7 @@
 struct row {
     struct cm_str *cells;
     size_t n;
+    bool ruled; /* a line above, in a frame */
     struct row *next;
 };
 
@@ -17,6 +18,7 @@ struct ui_table {
     struct cm_str names[64];
     size_t n_names;
     struct row *first, *last;
+    bool rule_next;
 };
 
 struct ui_table *ui_table_new(struct cm_arena *a, const char *columns)
@@ -38,6 +40,8 @@ void ui_table_row(struct ui_table *t)
 
     cm_assert(!t->last || t->last->n == t->n_names);
     r->cells = CM_NEW_ARRAY(t->a, struct cm_str, t->n_names);
+    r->ruled = t->rule_next;
+    t->rule_next = false;
     if (t->last)
         t->last->next = r;
     else
@@ -60,6 +64,27 @@ void ui_table_cellf(struct ui_table *t, const char *fmt, ...)
     ui_table_cell(t, cm_str(text));
 }
 
+void ui_table_append(struct ui_table *t, const char *fmt, ...)
+{
+    struct cm_str *cell = &t->last->cells[t->last->n - 1];
+    va_list ap;
+    va_start(ap, fmt);
+    const char *text = cm_arena_vprintf(t->a, fmt, ap);
+    va_end(ap);
+    *cell = cm_arena_fmt(t->a, "%.*s%s", CM_STR_ARG(*cell), text);
+}
+
+void ui_table_rest(struct ui_table *t)
+{
+    while (t->last->n < t->n_names)
+        ui_table_cell(t, CM_STR(""));
+}
+
+void ui_table_rule(struct ui_table *t)
+{
+    t->rule_next = t->first != NULL;
+}
+
 /* Characters, not bytes; control characters are shown as blanks. */
 static size_t width(struct cm_str s)
 {
@@ -75,7 +100,7 @@ static void put(struct cm_buf *out, struct cm_str s, size_t pad_to, bool upper)
         char c = (unsigned char)s.ptr[i] < ' ' || s.ptr[i] == 0x7f ? ' ' : s.ptr[i];
         cm_buf_char(out, upper ? (char)toupper((unsigned char)c) : c);
     }
-    cm_buf_printf(out, "%*s  ", (int)(pad_to - width(s)), "");
+    cm_buf_printf(out, "%*s", (int)(pad_to - width(s)), "");
 }
 
 void ui_table_print(const struct ui_table *t, const struct cm_conf_list *chosen)
@@ -94,14 +119,68 @@ void ui_table_print(const struct ui_table *t, const struct cm_conf_list *chosen)
         for (const struct row *r = t->first; r; r = r->next)
             widths[i] = CM_MAX(widths[i], width(r->cells[order[i]]));
     }
-    for (size_t i = 0; i < n; i++)
-        put(&out, t->names[order[i]], widths[i], true);
-    cm_buf_char(&out, '\n');
-    for (const struct row *r = t->first; r; r = r->next) {
-        for (size_t i = 0; i < n; i++)
-            put(&out, r->cells[order[i]], widths[i], false);
+    for (const struct row *r = NULL;;) {
+        for (size_t i = 0; i < n; i++) {
+            put(&out, r ? r->cells[order[i]] : t->names[order[i]], widths[i], !r);
+            cm_buf_str(&out, CM_STR("  "));
+        }
         cm_buf_char(&out, '\n');
+        r = r ? r->next : t->first;
+        if (!r)
+            break;
     }
+    fwrite(out.ptr, 1, out.len, stdout);
+}
+
+/* One row with its two sides; cells NULL: the heads. */
+static void framed_row(const struct ui_table *t, struct cm_buf *out, const struct cm_str *cells,
+                       const size_t *widths)
+{
+    cm_buf_str(out, CM_STR("\u2502"));
+    for (size_t i = 0; i < t->n_names; i++) {
+        cm_buf_char(out, ' ');
+        put(out, cells ? cells[i] : t->names[i], widths[i], !cells);
+        cm_buf_char(out, ' ');
+    }
+    cm_buf_str(out, CM_STR("\u2502\n"));
+}
+
+static void line(struct cm_buf *out, size_t inner, const char *left, const char *right)
+{
+    cm_buf_str(out, cm_str(left));
+    for (size_t i = 0; i < inner; i++)
+        cm_buf_str(out, CM_STR("\u2500"));
+    cm_buf_printf(out, "%s\n", right);
+}
+
+void ui_table_frame(const struct ui_table *t, const char *title)
+{
+    CM_AUTOBUF struct cm_buf out = CM_BUF_INIT(OUTPUT_MAX);
+    size_t widths[64], inner = 0;
+
+    for (size_t i = 0; i < t->n_names; i++) {
+        widths[i] = width(t->names[i]);
+        for (const struct row *r = t->first; r; r = r->next)
+            widths[i] = CM_MAX(widths[i], width(r->cells[i]));
+        if (title && i + 1 == t->n_names && inner + widths[i] < width(cm_str(title)))
+            widths[i] = width(cm_str(title)) - inner;
+        inner += widths[i] + 2;
+    }
+    line(&out, inner, "\u250c", "\u2510");
+    if (title) {
+        cm_buf_str(&out, CM_STR("\u2502 "));
+        put(&out, cm_str(title), inner - 2, false);
+        cm_buf_str(&out, CM_STR(" \u2502\n"));
+        line(&out, inner, "\u251c", "\u2524");
+    }
+    framed_row(t, &out, NULL, widths);
+    line(&out, inner, "\u251c", "\u2524");
+    for (const struct row *r = t->first; r; r = r->next) {
+        if (r->ruled)
+            line(&out, inner, "\u251c", "\u2524");
+        framed_row(t, &out, r->cells, widths);
+    }
+    line(&out, inner, "\u2514", "\u2518");
     fwrite(out.ptr, 1, out.len, stdout);
 }
 

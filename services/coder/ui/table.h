@@ -12,6 +12,14 @@ struct ui_table *ui_table_new(struct cm_arena *a, const char *columns); /* "id|n
 void ui_table_row(struct ui_table *t);
 void ui_table_cell(struct ui_table *t, struct cm_str text);
 void ui_table_cellf(struct ui_table *t, const char *fmt, ...) CM_PRINTF(2, 3);
+/* More text in the cell that was given last. */
+void ui_table_append(struct ui_table *t, const char *fmt, ...) CM_PRINTF(2, 3);
+/* The rest of the row is empty. */
+void ui_table_rest(struct ui_table *t);
+/* In a frame, a line goes between the last row and the next. */
+void ui_table_rule(struct ui_table *t);
+/* Prints all columns in a frame, under upper case heads and, unless NULL, a title. */
+void ui_table_frame(const struct ui_table *t, const char *title);
 /* Prints the chosen columns, upper case heads, two spaces between; nothing for no rows. */
 void ui_table_print(const struct ui_table *t, const struct cm_conf_list *chosen);
 
