@@ -63,9 +63,9 @@ struct resources_shown {
     const struct api_workspace_resource *resources;
     size_t n;
     enum api_workspace_transition transition; /* those of other transitions are left out */
-    const char *title;          /* NULL: none */
-    struct cm_str workspace;    /* with how to reach its agents; none: without */
-    struct cm_str server_version; /* with how its agents are; none: without */
+    const char *title;                        /* NULL: none */
+    struct cm_str workspace;                  /* with how to reach its agents; none: without */
+    struct cm_str server_version;             /* with how its agents are; none: without */
 };
 void show_resources(struct cli *cli, const struct resources_shown *r);
 
