@@ -14,7 +14,7 @@
 #include "db/migrate.h"
 #include "net/http/tls_server.h"
 #include "obs/log.h"
-#include "domain/keys.h"
+#include "keyring.h"
 #include "options.h"
 #include "relay/tunnels.h"
 #include "rpc/rpc.h"
@@ -74,24 +74,6 @@ static enum cm_code open_database(struct coderd *app, struct cm_err *err)
     if (store_organization_default(db, a, &org, err) != CM_OK)
         return cm_err_wrap(err, "read the default organization");
     app->default_org_id = org->id;
-    return CM_OK;
-}
-
-/* The keys that sign stream tickets: the newest signs, all are given to agents. */
-static enum cm_code load_ticket_keys(struct coderd *app, struct cm_err *err)
-{
-    struct deployment_key keys[DEPLOYMENT_KEYS_MAX];
-    size_t n = 0;
-    if (deployment_keys_load(app->start_db, "stream_ticket", keys, &n, err) != CM_OK)
-        return err->code;
-    for (size_t i = 0; i < n && i < CM_TICKET_KEYS_MAX; i++) {
-        CM_AUTO(cm_ticket_key) key = NULL;
-        if (cm_ticket_key_new(keys[i].secret, &key, err) != CM_OK)
-            return err->code;
-        app->ticket_keys[app->n_ticket_keys++] = cm_ticket_key_public(key);
-        if (i == 0)
-            app->ticket_key = CM_TAKE(key);
-    }
     return CM_OK;
 }
 
@@ -198,8 +180,9 @@ static enum cm_code build(struct coderd *app, struct cm_err *err)
     app->tunnels = tunnels_new(&(struct tunnels_config){.on_lost = on_agent_lost, .ctx = app});
     app->job_waiters = waiters_new(app, TOPIC_JOBS);
     app->followers = followers_new(app);
-    if (load_ticket_keys(app, err) != CM_OK || cm_pool_new(&pool, &app->workers, err) != CM_OK ||
-        coderd_rpc_start(app, err) != CM_OK || listen_http(app, err) != CM_OK)
+    if (keyring_new(app, &app->keyring, err) != CM_OK ||
+        cm_pool_new(&pool, &app->workers, err) != CM_OK || coderd_rpc_start(app, err) != CM_OK ||
+        listen_http(app, err) != CM_OK)
         return err->code;
     cm_db_free(app->start_db);
     app->start_db = NULL;
@@ -296,8 +279,7 @@ void app_free(struct coderd *app)
         return;
     for (size_t i = 1; i < app->n_loops; i++)
         cm_loop_thread_join(app->loops[i]);
-    if (app->rpc)
-        cm_rpc_server_free(app->rpc);
+    cm_rpc_server_free(CM_TAKE(app->rpc));
     waiters_free(app->job_waiters);
     if (app->tunnels)
         tunnels_close(app->tunnels);
@@ -307,12 +289,12 @@ void app_free(struct coderd *app)
     cm_http_server_free(app->https);
     followers_close(app->followers);
     hub_free(app->hub);
-    cm_ticket_key_free(app->ticket_key);
     for (size_t i = 0; i < app->n_loops; i++)
         cm_loop_free(app->loops[i]);
     background_free(app->background);
     followers_free(app->followers);
     tunnels_free(app->tunnels);
+    keyring_free(app->keyring);
     site_free(app->site);
     ratelimit_free(app->limits);
     parts_cache_free(app->parts);

@@ -7,7 +7,6 @@
 #include "loop/pool.h"
 #include "net/http/server.h"
 #include "net/rpc/server.h"
-#include "net/session/ticket.h"
 
 #define CODERD_LOOPS_MAX 16
 
@@ -16,6 +15,7 @@ struct background;
 struct coderd;
 struct followers;
 struct hub;
+struct keyring;
 struct parts_cache;
 struct ratelimit;
 struct router;
@@ -51,10 +51,7 @@ struct coderd {
     struct followers *followers;   /* streams that push what the database has */
     struct background *background; /* reaper, schedules, purge */
 
-    struct cm_ticket_key *ticket_key;
-    struct cm_ticket_public ticket_keys[CM_TICKET_KEYS_MAX];
-    size_t n_ticket_keys;
-
+    struct keyring *keyring;     /* what signs tickets */
     struct waiters *job_waiters; /* provisioners that wait for a job */
     struct cm_rpc_server *rpc;
     struct cm_rpc_private rpc_private;

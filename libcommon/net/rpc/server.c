@@ -216,8 +216,9 @@ size_t rpc_keys_copy(struct cm_rpc_server *s, struct cm_rpc_key out[RPC_KEYS_MAX
     return n;
 }
 
-static void set_keys(struct cm_rpc_server *s, const struct cm_rpc_key *keys, size_t n_keys)
+void cm_rpc_server_set_keys(struct cm_rpc_server *s, const struct cm_rpc_key *keys, size_t n_keys)
 {
+    cm_assert(n_keys > 0);
     pthread_mutex_lock(&s->lock);
     s->n_keys = CM_MIN(n_keys, (size_t)RPC_KEYS_MAX);
     memcpy(s->keys, keys, s->n_keys * sizeof(*keys));
@@ -391,7 +392,7 @@ enum cm_code cm_rpc_server_new(const struct cm_rpc_server_config *cfg,
     cm_random_alnum(s->secret, sizeof(s->secret) - 1);
     cm_timer_init(&s->sweep, cfg->loop, on_sweep, s);
     cm_timer_init(&s->tick, cfg->loop, rpc_park_tick, s);
-    set_keys(s, keys, n_keys);
+    cm_rpc_server_set_keys(s, keys, n_keys);
     if (methods_add(s, err) != CM_OK || socket_open(s, err) != CM_OK)
         return err ? err->code : CM_INVALID;
     cm_timer_start(&s->sweep, s->cfg.heartbeat);

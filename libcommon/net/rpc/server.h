@@ -137,6 +137,8 @@ void cm_rpc_server_drain(struct cm_rpc_server *s);
 /* Requests that are in work or parked: 0 soon after a drain. An answer that counts no longer may
  * still be on its way through nng for some milliseconds. */
 unsigned cm_rpc_server_busy(struct cm_rpc_server *s);
+/* Other keys for tickets, the first for new ones. */
+void cm_rpc_server_set_keys(struct cm_rpc_server *s, const struct cm_rpc_key *keys, size_t n_keys);
 /* Closes, waits for running handlers, frees. On the loop's thread or after it has ended, while the
  * pool still runs. */
 void cm_rpc_server_free(struct cm_rpc_server *s);

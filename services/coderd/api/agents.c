@@ -10,6 +10,7 @@
 #include "api/sessions.h"
 #include "api/socket.h"
 #include "app.h"
+#include "keyring.h"
 #include "base/enc.h"
 #include "domain/init_script.h"
 #include "net/rpc/front.h"
@@ -254,7 +255,7 @@ static enum cm_code session_ticket(struct api_req *r, struct cm_err *err)
     t.expires_at = cm_time_add(t.issued_at, TICKET_LIFE);
     CM_AUTOBUF struct cm_buf text = CM_BUF_INIT(CM_TICKET_TEXT_MAX),
                              sum = CM_BUF_INIT(2 * CM_SHA256_LEN);
-    if (cm_ticket_mint(r->app->ticket_key, &t, &text, err) != CM_OK)
+    if (keyring_mint(r->app->keyring, &t, &text, err) != CM_OK)
         return err->code;
     cm_hex_encode(&sum, ag->session_cert_sha256.ptr, ag->session_cert_sha256.len);
     struct api_session_ticket out = {.ticket = cm_buf_view(&text),
@@ -288,8 +289,9 @@ static enum cm_code session_path(struct api_req *r, struct cm_err *err)
     if (api_query_check(r, err) != CM_OK)
         return err->code;
     p->ticket = cm_http_header(&r->http->head, "coder-stream-ticket");
-    if (cm_ticket_verify(p->ticket, r->app->ticket_keys, r->app->n_ticket_keys, &v.id,
-                         cm_time_now(), &t, err) != CM_OK)
+    struct cm_ticket_public keys[CM_TICKET_KEYS_MAX];
+    size_t n_keys = keyring_publics(r->app->keyring, keys);
+    if (cm_ticket_verify(p->ticket, keys, n_keys, &v.id, cm_time_now(), &t, err) != CM_OK)
         return err->code;
     if (!cm_uuid_eq(t.user_id, r->who->user_id))
         return cm_err_set(err, CM_DENIED, "The stream ticket belongs to another user.");

@@ -1,12 +1,14 @@
 #include "background/background.h"
 
 #include "db/db.h"
+#include "keyring.h"
 #include "obs/log.h"
 #include "options.h"
 
 #define PURGE_EVERY (10 * CM_MINUTE)
+#define KEYS_EVERY  (20 * CM_SECOND)
 
-enum { CHORES = 3 };
+enum { CHORES = 4 };
 
 struct chore {
     struct cm_task task;
@@ -14,6 +16,7 @@ struct chore {
     const char *name; /* also of its lock */
     background_chore_fn run;
     cm_usec every;
+    bool everywhere; /* each replica's own: without a lock */
     struct cm_timer timer;
 };
 
@@ -22,6 +25,13 @@ struct background {
     struct chore chores[CHORES];
     bool stopped;
 };
+
+static void run(struct chore *c, struct cm_db *db)
+{
+    struct cm_err err = {0};
+    if (c->run(c->bg->app, db, &err) != CM_OK)
+        CM_WARN("a background chore failed", CM_F_CSTR(chore, c->name), CM_F_ERR(&err));
+}
 
 static void run_locked(struct chore *c, struct cm_db *db)
 {
@@ -35,8 +45,7 @@ static void run_locked(struct chore *c, struct cm_db *db)
     if (!got)
         return;
     uint64_t session = cm_db_session(db);
-    if (c->run(c->bg->app, db, &err) != CM_OK)
-        CM_WARN("a background chore failed", CM_F_CSTR(chore, c->name), CM_F_ERR(&err));
+    run(c, db);
     /* With another connection the lock has gone already. */
     if (cm_db_session(db) == session && cm_db_unlock(db, lock, &err) != CM_OK)
         CM_WARN("a background chore keeps its lock", CM_F_CSTR(chore, c->name), CM_F_ERR(&err));
@@ -45,7 +54,11 @@ static void run_locked(struct chore *c, struct cm_db *db)
 static void work(struct cm_task *t, void *thread_ctx)
 {
     struct chore *c = cm_container_of(t, struct chore, task);
-    run_locked(c, ((struct worker *)thread_ctx)->db);
+    struct worker *w = thread_ctx;
+    if (c->everywhere)
+        run(c, w->db);
+    else
+        run_locked(c, w->db);
 }
 
 static void done(struct cm_task *t)
@@ -73,6 +86,7 @@ struct background *background_new(struct coderd *app)
          .run = scheduler_run,
          .every = app->opt->autobuild_poll_interval},
         {.name = "coderd purge", .run = purge_run, .every = PURGE_EVERY},
+        {.name = "coderd keys", .run = keyring_run, .every = KEYS_EVERY, .everywhere = true},
     };
     b->app = app;
     for (size_t i = 0; i < CHORES; i++) {

@@ -2,7 +2,7 @@
  * their schedules, removes what is past its time.
  *
  * Each chore runs on a worker of any one replica at a time, by an advisory lock of its own; the
- * other replicas skip their turn. */
+ * other replicas skip their turn. Those that keep up what a replica has in memory run on each. */
 #pragma once
 
 #include "app.h"

@@ -4,6 +4,11 @@
 #include "base/secret.h"
 #include "store/site.h"
 
+#define DAY       (24 * CM_HOUR)
+#define KEY_LIFE  (90 * DAY)
+#define KEY_LEAD  DAY /* from a key's making to its first use */
+#define KEY_GRACE DAY /* from its last use to its end; tickets live for an hour */
+
 enum cm_code deployment_keys_load(struct cm_db *db, const char *feature, struct deployment_key *ret,
                                   size_t *ret_n, struct cm_err *err)
 {
@@ -33,4 +38,17 @@ enum cm_code deployment_keys_load(struct cm_db *db, const char *feature, struct 
     if (*ret_n == 0)
         return cm_err_set(err, CM_INTERNAL, "there is no key for %s", feature);
     return CM_OK;
+}
+
+enum cm_code deployment_keys_renew(struct cm_db *db, const char *feature, struct cm_err *err)
+{
+    CM_AUTO(cm_arena) a = cm_arena_new();
+    struct cm_time now = cm_time_now(), start = cm_time_add(now, KEY_LEAD);
+    uint8_t fresh[DEPLOYMENT_KEY_LEN];
+    cm_random_bytes(fresh, sizeof(fresh));
+    enum cm_code code = store_crypto_key_succeed(
+        db, a, cm_str(feature), cm_str_n(fresh, sizeof(fresh)), cm_time_add(now, -KEY_LIFE), start,
+        cm_time_add(start, KEY_GRACE), NULL, err);
+    cm_secret_wipe(fresh, sizeof(fresh));
+    return code;
 }

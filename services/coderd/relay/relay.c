@@ -5,6 +5,7 @@
 #include "api/followers.h"
 #include "app.h"
 #include "obs/log.h"
+#include "net/session/ticket.h"
 #include "net/sock.h"
 #include "relay/tunnels.h"
 

@@ -184,14 +184,51 @@ static void run_use(void *arg)
     cm_free(u);
 }
 
+/* With a reference of its own. */
+static void use_on_loop(struct entry *e,
+                        void (*fn)(struct cm_tunnel *tunnel, struct cm_loop *loop, void *arg),
+                        void *arg)
+{
+    struct use *u = cm_xcalloc(1, sizeof(*u));
+    *u = (struct use){e, fn, arg};
+    cm_loop_post(e->loop, run_use, u);
+}
+
 bool tunnels_use(struct tunnels *t, struct cm_uuid agent_id,
                  void (*fn)(struct cm_tunnel *tunnel, struct cm_loop *loop, void *arg), void *arg)
 {
     struct entry *e = find_ref(t, agent_id);
     if (!e)
         return false;
-    struct use *u = cm_xcalloc(1, sizeof(*u));
-    *u = (struct use){e, fn, arg};
-    cm_loop_post(e->loop, run_use, u);
+    use_on_loop(e, fn, arg);
     return true;
+}
+
+static void on_told(void *ctx, int status, struct cm_str body, const struct cm_err *err)
+{
+    (void)ctx, (void)status, (void)body, (void)err;
+}
+
+static void tell(struct cm_tunnel *tunnel, struct cm_loop *loop, void *arg)
+{
+    CM_AUTOFREE char *path = arg;
+    (void)loop;
+    if (tunnel)
+        cm_tunnel_request(tunnel, &(struct cm_tunnel_request){.method = CM_STR("POST"),
+                                                              .path = cm_str(path),
+                                                              .done = on_told});
+}
+
+void tunnels_tell(struct tunnels *t, struct cm_str path)
+{
+    size_t it = 0;
+    struct cm_str key;
+    void *value;
+    pthread_mutex_lock(&t->lock);
+    while (t->by_agent && cm_map_next(t->by_agent, &it, &key, &value)) {
+        struct entry *e = value;
+        atomic_fetch_add(&e->refs, 1);
+        use_on_loop(e, tell, cm_str_xdup(path));
+    }
+    pthread_mutex_unlock(&t->lock);
 }

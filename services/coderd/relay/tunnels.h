@@ -34,5 +34,8 @@ bool tunnels_has(struct tunnels *t, struct cm_uuid agent_id);
 CM_MUST_USE bool tunnels_use(struct tunnels *t, struct cm_uuid agent_id,
                              void (*fn)(struct cm_tunnel *tunnel, struct cm_loop *loop, void *arg),
                              void *arg);
+/* Makes a request, POST path, of each agent that has a tunnel here; what they answer is not waited
+ * for. Any thread. */
+void tunnels_tell(struct tunnels *t, struct cm_str path);
 /* The loop of the agent's tunnel, to move a stream to; NULL when there is none. */
 struct cm_loop *tunnels_loop(struct tunnels *t, struct cm_uuid agent_id);

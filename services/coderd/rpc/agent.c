@@ -6,6 +6,7 @@
 #include "api/agents.h"
 #include "api/job_show.h"
 #include "app.h"
+#include "keyring.h"
 #include "background/hub.h"
 #include "options.h"
 #include "store/agents.h"
@@ -113,6 +114,16 @@ static char *port_proxy_uri(struct cm_rpc_request *rq, const struct coderd *app,
                            CM_STR_ARG(ws->owner_username), wildcard + 1);
 }
 
+static void add_ticket_keys(struct cm_rpc_request *rq, struct keyring *k,
+                            Coder__Agent__V1__Manifest *m)
+{
+    struct cm_ticket_public keys[CM_TICKET_KEYS_MAX];
+    m->n_ticket_keys = keyring_publics(k, keys);
+    m->ticket_keys = CM_NEW_ARRAY(rq->arena, ProtobufCBinaryData, m->n_ticket_keys);
+    for (size_t i = 0; i < m->n_ticket_keys; i++)
+        m->ticket_keys[i] = cm_rpc_bytes(rq->arena, cm_str_n(keys[i].key, sizeof(keys[i].key)));
+}
+
 static enum cm_code manifest(struct cm_rpc_request *rq, const void *request, void *reply,
                              struct cm_err *err)
 {
@@ -156,11 +167,7 @@ static enum cm_code manifest(struct cm_rpc_request *rq, const void *request, voi
         m->environment[i]->name = text(rq->arena, ag->environment_variables[i].key);
         m->environment[i]->value = text(rq->arena, ag->environment_variables[i].value);
     }
-    m->ticket_keys = CM_NEW_ARRAY(rq->arena, ProtobufCBinaryData, app->n_ticket_keys);
-    m->n_ticket_keys = app->n_ticket_keys;
-    for (size_t i = 0; i < app->n_ticket_keys; i++)
-        m->ticket_keys[i] = cm_rpc_bytes(
-            rq->arena, cm_str_n(app->ticket_keys[i].key, sizeof(app->ticket_keys[i].key)));
+    add_ticket_keys(rq, app->keyring, m);
     add_scripts(rq, scripts, n_scripts, m);
     add_apps(rq, apps, n_apps, m);
     add_metadata(rq, metadata, n_metadata, m);

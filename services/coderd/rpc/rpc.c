@@ -145,22 +145,32 @@ static enum cm_code on_psk(void *ctx, void *thread_ctx, struct cm_str name, uint
     return CM_OK;
 }
 
+enum cm_code coderd_rpc_keys(struct cm_db *db, struct cm_rpc_key *ret, size_t *ret_n,
+                             struct cm_err *err)
+{
+    struct deployment_key keys[DEPLOYMENT_KEYS_MAX];
+    if (deployment_keys_load(db, KEYS_RPC_TICKET, keys, ret_n, err) != CM_OK)
+        return err->code;
+    for (size_t i = 0; i < *ret_n; i++) {
+        ret[i].id = keys[i].sequence;
+        memcpy(ret[i].key, keys[i].secret, sizeof(ret[i].key));
+    }
+    cm_secret_wipe(keys, sizeof(keys));
+    return CM_OK;
+}
+
 enum cm_code coderd_rpc_start(struct coderd *app, struct cm_err *err)
 {
     static const struct cm_rpc_method *const tables[] = {agent_methods, provisioner_methods};
-    struct deployment_key seal[DEPLOYMENT_KEYS_MAX], fake[DEPLOYMENT_KEYS_MAX];
-    size_t n_seal = 0, n_fake = 0;
-    if (deployment_keys_load(app->start_db, "rpc_ticket", seal, &n_seal, err) != CM_OK ||
-        deployment_keys_load(app->start_db, "psk_fake", fake, &n_fake, err) != CM_OK)
+    struct deployment_key fake[DEPLOYMENT_KEYS_MAX];
+    struct cm_rpc_key keys[DEPLOYMENT_KEYS_MAX];
+    size_t n_keys = 0, n_fake = 0;
+    if (coderd_rpc_keys(app->start_db, keys, &n_keys, err) != CM_OK ||
+        deployment_keys_load(app->start_db, KEYS_PSK_FAKE, fake, &n_fake, err) != CM_OK)
         return err->code;
     if (app->opt->provisioner_daemon_psk[0]) {
         if (cm_psk_text_check(cm_str(app->opt->provisioner_daemon_psk), err) != CM_OK)
             return cm_err_wrap(err, "CODER_PROVISIONER_DAEMON_PSK");
-    }
-    struct cm_rpc_key keys[DEPLOYMENT_KEYS_MAX];
-    for (size_t i = 0; i < n_seal; i++) {
-        keys[i].id = seal[i].sequence;
-        memcpy(keys[i].key, seal[i].secret, sizeof(keys[i].key));
     }
     struct cm_rpc_server_config cfg = {.loop = app->loops[0],
                                        .pool = app->workers,
@@ -176,9 +186,8 @@ enum cm_code coderd_rpc_start(struct coderd *app, struct cm_err *err)
         cfg.api[k].max = 1;
     }
     memcpy(cfg.fake_secret, fake[0].secret, sizeof(cfg.fake_secret));
-    enum cm_code code = cm_rpc_server_new(&cfg, keys, n_seal, &app->rpc, err);
+    enum cm_code code = cm_rpc_server_new(&cfg, keys, n_keys, &app->rpc, err);
     cm_secret_wipe(keys, sizeof(keys));
-    cm_secret_wipe(seal, sizeof(seal));
     cm_secret_wipe(fake, sizeof(fake));
     if (code != CM_OK || cm_rpc_server_listen_private(app->rpc, &app->rpc_private, err) != CM_OK)
         return err->code;

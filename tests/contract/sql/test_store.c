@@ -7,6 +7,7 @@
 #include <stdio.h>
 #include <cmocka.h>
 
+#include "domain/keys.h"
 #include "pg_test.h"
 #include "store/agents.h"
 #include "store/api_keys.h"
@@ -662,6 +663,59 @@ static int set_up(void **state CM_UNUSED)
     return 0;
 }
 
+/* ---- keys of the deployment ---- */
+
+static void insert_key(const char *feature, int64_t sequence, cm_usec age)
+{
+    const uint8_t secret[DEPLOYMENT_KEY_LEN] = {(uint8_t)sequence};
+    must(store_crypto_key_insert(db, arena, cm_str(feature), sequence,
+                                 cm_str_n(secret, sizeof(secret)), cm_time_add(cm_time_now(), -age),
+                                 NULL, &err));
+}
+
+static void keys_follow_one_another_without_a_gap(void **state CM_UNUSED)
+{
+    struct deployment_key keys[DEPLOYMENT_KEYS_MAX];
+    size_t n = 0;
+    insert_key("young", 1, 89 * 24 * CM_HOUR);
+    must(deployment_keys_renew(db, "young", &err));
+    must(deployment_keys_load(db, "young", keys, &n, &err));
+    assert_int_equal(n, 1);
+    /* The next one is known before it is used, and made once, whoever asks again. */
+    insert_key("aged", 1, 91 * 24 * CM_HOUR);
+    must(deployment_keys_renew(db, "aged", &err));
+    must(deployment_keys_renew(db, "aged", &err));
+    must(deployment_keys_load(db, "aged", keys, &n, &err));
+    assert_int_equal(n, 2);
+    assert_int_equal(keys[0].sequence, 1);
+    assert_int_equal(keys[1].sequence, 2);
+    assert_memory_not_equal(keys[0].secret, keys[1].secret, DEPLOYMENT_KEY_LEN);
+    /* Once it has begun it comes first, and the one before is still read. */
+    insert_key("aged", 3, CM_SECOND);
+    must(deployment_keys_load(db, "aged", keys, &n, &err));
+    assert_int_equal(n, 3);
+    assert_int_equal(keys[0].sequence, 3);
+    assert_int_equal(keys[1].sequence, 1);
+}
+
+static void keys_past_their_end_are_not_read_and_removed(void **state CM_UNUSED)
+{
+    struct deployment_key keys[DEPLOYMENT_KEYS_MAX];
+    const uint8_t secret[DEPLOYMENT_KEY_LEN] = {9};
+    struct cm_time now = cm_time_now(), begun = cm_time_add(now, -CM_MINUTE);
+    size_t n = 0;
+    int64_t removed = 0, made = 0;
+    insert_key("ended", 7, CM_HOUR);
+    must(store_crypto_key_succeed(db, arena, CM_STR("ended"), cm_str_n(secret, sizeof(secret)), now,
+                                  begun, begun, &made, &err));
+    assert_int_equal(made, 1);
+    must(deployment_keys_load(db, "ended", keys, &n, &err));
+    assert_int_equal(n, 1);
+    assert_int_equal(keys[0].sequence, 8);
+    must(store_crypto_keys_purge(db, arena, &removed, &err));
+    assert_int_equal(removed, 1);
+}
+
 static int tear_down(void **state CM_UNUSED)
 {
     cm_arena_free(arena);
@@ -684,6 +738,8 @@ int main(void)
         cmocka_unit_test(state_arrives_in_parts_and_late_but_not_over_a_newer_build),
         cmocka_unit_test(lists_show_what_the_caller_may_see_in_order),
         cmocka_unit_test(an_agent_is_known_by_the_latest_builds_token_only),
+        cmocka_unit_test(keys_follow_one_another_without_a_gap),
+        cmocka_unit_test(keys_past_their_end_are_not_read_and_removed),
     };
     return cmocka_run_group_tests(tests, set_up, tear_down);
 }

@@ -29,7 +29,7 @@ struct far {
     struct mempipe *pipe;
     struct cm_tunnel *tunnel;
     struct cm_stream *stream;
-    unsigned draining, closed;
+    unsigned draining, closed, told;
     struct cm_err why;
 };
 
@@ -52,7 +52,14 @@ static void on_lost(void *ctx, struct cm_uuid id)
 static void on_call(void *ctx, struct cm_tunnel_call *c)
 {
     struct far *x = ctx;
-    x->stream = cm_tunnel_call_accept(c);
+    if (cm_str_eq_c(cm_tunnel_call_method(c), "CONNECT")) {
+        x->stream = cm_tunnel_call_accept(c);
+        return;
+    }
+    assert_true(cm_str_eq_c(cm_tunnel_call_method(c), "POST"));
+    assert_true(cm_str_eq_c(cm_tunnel_call_path(c), "/news"));
+    x->told++;
+    cm_tunnel_call_respond(c, 204, NULL, CM_STR_NONE);
 }
 
 static void on_draining(void *ctx, struct cm_tunnel *t)
@@ -252,6 +259,30 @@ static void agents_that_stay_end_with_the_table_and_none_come(void **state)
     assert_int_equal(f.lost, 0); /* nobody is told any more */
 }
 
+static void every_agent_is_told_once(void **state)
+{
+    (void)state;
+    struct fixture f;
+    struct far x, y, old;
+    start(&f);
+    tunnels_tell(f.tunnels, CM_STR("/news")); /* there is nobody */
+    connect_agent(&f, agent, &old);
+    connect_agent(&f, agent, &x);
+    connect_agent(&f, other, &y);
+    tunnels_tell(f.tunnels, CM_STR("/news"));
+    UNTIL(&f, x.told && y.told && old.closed);
+    assert_int_equal(x.told, 1);
+    assert_int_equal(y.told, 1);
+    assert_int_equal(old.told, 0);
+    tunnels_tell(f.tunnels, CM_STR("/news"));
+    tunnels_close(f.tunnels); /* before it was on its way */
+    tunnels_tell(f.tunnels, CM_STR("/news"));
+    hang_up(&old);
+    hang_up(&x);
+    hang_up(&y);
+    stop(&f);
+}
+
 static void an_older_tunnel_that_still_drains_ends_with_the_table(void **state)
 {
     (void)state;
@@ -279,6 +310,7 @@ int main(void)
         cmocka_unit_test(a_newer_tunnel_takes_over_and_the_older_one_drains),
         cmocka_unit_test(before_a_stop_all_agents_are_asked_for_another_tunnel),
         cmocka_unit_test(agents_that_stay_end_with_the_table_and_none_come),
+        cmocka_unit_test(every_agent_is_told_once),
         cmocka_unit_test(an_older_tunnel_that_still_drains_ends_with_the_table),
     };
     cm_loop_global_init();
