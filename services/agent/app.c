@@ -30,6 +30,7 @@
 #define RETRY_MANIFEST (5 * CM_SECOND)
 #define SSH_GRACE      (5 * CM_SECOND)
 #define LAST_WORDS     (5 * CM_SECOND)
+#define START_WORDS    (5 * CM_SECOND) /* the same, before it says that it has started */
 #define API_VERSION    1
 
 enum phase {
@@ -64,7 +65,8 @@ struct app {
     struct cm_session_server *sessions;
     struct uplink *uplink;
     struct cm_sigwatch sigint, sigterm;
-    struct cm_timer heartbeat, retry, last_words;
+    struct cm_timer heartbeat, retry, start_words, last_words;
+    Coder__Agent__V1__LifecycleState started_as;
     cm_usec last_words_until;
     enum phase phase;
     bool manifest_asked, introduced, outdated, stop_scripts_ran;
@@ -136,6 +138,14 @@ static enum cm_code make_links(struct app *app, const Coder__Agent__V1__Manifest
 
 /* Start. */
 
+static void tell_started(void *ctx)
+{
+    struct app *app = ctx;
+    cm_timer_stop(&app->start_words);
+    lifecycle_set(app->lifecycle, app->started_as);
+}
+
+/* Who sees that the agent is ready finds all that its scripts have said. */
 static void on_start_scripts(void *ctx, enum stage_outcome outcome)
 {
     struct app *app = ctx;
@@ -144,9 +154,12 @@ static void on_start_scripts(void *ctx, enum stage_outcome outcome)
         [STAGE_ERROR] = CODER__AGENT__V1__LIFECYCLE_STATE__START_ERROR,
         [STAGE_TIMEOUT] = CODER__AGENT__V1__LIFECYCLE_STATE__START_TIMEOUT,
     };
-    lifecycle_set(app->lifecycle, states[outcome]);
     if (app->phase == PHASE_RUNNING)
         scripts_start_cron(app->scripts);
+    app->started_as = states[outcome];
+    cm_timer_start(&app->start_words, START_WORDS);
+    logs_flush(app->logs);
+    logs_when_empty(app->logs, tell_started, app);
 }
 
 static void on_introduced(void *ctx, enum cm_code code, const void *reply, const struct cm_err *err)
@@ -433,6 +446,7 @@ static void app_done(struct app *app)
     cm_sigwatch_stop(&app->sigterm);
     cm_timer_done(&app->heartbeat);
     cm_timer_done(&app->retry);
+    cm_timer_done(&app->start_words);
     cm_timer_done(&app->last_words);
     manifest_free(app->manifest);
     cm_session_identity_free(app->identity);
@@ -449,6 +463,7 @@ int app_run(const struct agent_options *opt, const char *token, const char *cons
     app.loop = cm_loop_new();
     cm_timer_init(&app.heartbeat, app.loop, on_heartbeat, &app);
     cm_timer_init(&app.retry, app.loop, on_retry, &app);
+    cm_timer_init(&app.start_words, app.loop, tell_started, &app);
     cm_timer_init(&app.last_words, app.loop, on_last_words, &app);
     enum cm_code code = app_init(&app, &err);
     if (code == CM_OK) {

@@ -37,6 +37,8 @@ struct logs {
     size_t source_count, bytes;
     struct cm_timer timer;
     bool timer_runs, full;
+    void (*when_empty)(void *ctx);
+    void *when_empty_ctx;
 };
 
 static size_t cost(const struct line *l)
@@ -53,6 +55,15 @@ static void drop_first(struct source *s)
 }
 
 static void send_batch(struct source *s);
+
+static void settle(struct logs *l)
+{
+    void (*fn)(void *) = l->when_empty;
+    if (!fn || !logs_empty(l))
+        return;
+    l->when_empty = NULL;
+    fn(l->when_empty_ctx);
+}
 
 static void stop_all(struct logs *l)
 {
@@ -79,6 +90,7 @@ static void on_sent(void *ctx, enum cm_code code, const void *reply, const struc
             stop_all(s->logs);
         }
         send_batch(s);
+        settle(s->logs);
         return;
     }
     s->in_flight = 0;
@@ -86,6 +98,7 @@ static void on_sent(void *ctx, enum cm_code code, const void *reply, const struc
         CM_WARN("log lines were refused", CM_F_ERR(err));
         while (!cm_list_empty(&s->lines))
             drop_first(s);
+        settle(s->logs);
     }
 }
 
@@ -193,6 +206,13 @@ void logs_add(struct logs *l, struct cm_uuid source, const char *level, struct c
 bool logs_empty(const struct logs *l)
 {
     return l->bytes == 0;
+}
+
+void logs_when_empty(struct logs *l, void (*fn)(void *ctx), void *ctx)
+{
+    l->when_empty = fn;
+    l->when_empty_ctx = ctx;
+    settle(l);
 }
 
 struct logs *logs_new(struct cm_loop *loop, struct cm_rpc_client *rpc)

@@ -31,3 +31,5 @@ void logs_add(struct logs *l, struct cm_uuid source, const char *level, struct c
 /* Sends now what waits. */
 void logs_flush(struct logs *l);
 bool logs_empty(const struct logs *l); /* everything was confirmed, or is not wanted */
+/* Calls fn once when that is so: now, or later. The last one who asks is told. */
+void logs_when_empty(struct logs *l, void (*fn)(void *ctx), void *ctx);

@@ -173,6 +173,7 @@ static void on_done(void *ctx, const struct run_result *result, const struct cm_
     CM_INFO("script has ended", CM_F_CSTR(script, j->name), CM_F_CSTR(stage, stage_name(j->stage)),
             CM_F_CSTR(status, run_status_name(result->status)),
             CM_F_INT(exit_code, result->exit_code));
+    logs_flush(s->logs); /* who sees that it has ended looks for what it said */
     report(j, result);
     if (j->stage != STAGE_CRON) {
         if (result->status == RUN_TIMED_OUT)
