@@ -349,21 +349,12 @@ static enum cm_code store_import(struct sink *s, struct cm_uuid version_id,
     struct cm_pair *modules = CM_NEW_ARRAY(s->a, struct cm_pair, q->n_modules);
     for (size_t i = 0; i < q->n_modules; i++)
         modules[i] = (struct cm_pair){cm_str(q->modules[i]->name), str(q->modules[i]->value)};
-    struct cm_str *keys = CM_NEW_ARRAY(s->a, struct cm_str, q->n_workspace_tags);
-    struct cm_str *values = CM_NEW_ARRAY(s->a, struct cm_str, q->n_workspace_tags);
-    for (size_t i = 0; i < q->n_workspace_tags; i++) {
-        keys[i] = cm_str(q->workspace_tags[i]->name);
-        values[i] = str(q->workspace_tags[i]->value);
-    }
     struct cm_uuid modules_file;
     bool has_modules = false;
     if (store_modules(s, initiator_id, &modules_file, &has_modules) != CM_OK ||
         store_template_version_set_import(
             s->db, s->a, version_id, auth, q->n_external_auth_ids, q->has_external_agent, modules,
             q->n_modules, has_modules ? &modules_file : NULL, NULL, s->err) != CM_OK ||
-        store_template_version_workspace_tags_insert(s->db, s->a, version_id, keys,
-                                                     q->n_workspace_tags, values,
-                                                     q->n_workspace_tags, NULL, s->err) != CM_OK ||
         store_resources(s, API_WORKSPACE_TRANSITION_START, q->resources, q->n_resources) != CM_OK)
         return s->err->code;
     return store_resources(s, API_WORKSPACE_TRANSITION_STOP, q->stop_resources,

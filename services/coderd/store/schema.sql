@@ -590,12 +590,6 @@ CREATE TABLE public.template_version_variables (
     sensitive boolean DEFAULT false NOT NULL
 );
 
-CREATE TABLE public.template_version_workspace_tags (
-    template_version_id uuid NOT NULL,
-    key text NOT NULL,
-    value text NOT NULL
-);
-
 CREATE TABLE public.user_configs (
     user_id uuid NOT NULL,
     key text NOT NULL,
@@ -1021,9 +1015,6 @@ ALTER TABLE ONLY public.template_version_presets
 ALTER TABLE ONLY public.template_version_variables
     ADD CONSTRAINT template_version_variables_pkey PRIMARY KEY (template_version_id, name);
 
-ALTER TABLE ONLY public.template_version_workspace_tags
-    ADD CONSTRAINT template_version_workspace_tags_pkey PRIMARY KEY (template_version_id, key);
-
 ALTER TABLE ONLY public.template_versions
     ADD CONSTRAINT template_versions_name_key UNIQUE (template_id, name);
 
@@ -1271,9 +1262,6 @@ ALTER TABLE ONLY public.template_version_presets
 
 ALTER TABLE ONLY public.template_version_variables
     ADD CONSTRAINT template_version_variables_template_version_id_fkey FOREIGN KEY (template_version_id) REFERENCES public.template_versions(id) ON DELETE CASCADE;
-
-ALTER TABLE ONLY public.template_version_workspace_tags
-    ADD CONSTRAINT template_version_workspace_tags_template_version_id_fkey FOREIGN KEY (template_version_id) REFERENCES public.template_versions(id) ON DELETE CASCADE;
 
 ALTER TABLE ONLY public.template_versions
     ADD CONSTRAINT template_versions_created_by_fkey FOREIGN KEY (created_by) REFERENCES public.users(id);

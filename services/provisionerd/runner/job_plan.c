@@ -54,8 +54,6 @@ static enum cm_code take_inputs(struct job *j, const struct tf_resources *list, 
     j->out->n_external_auth_ids = in.n_external_auth_ids;
     j->out->optional_external_auth_ids = in.optional_auth_ids;
     j->out->n_optional_external_auth_ids = in.n_optional_auth_ids;
-    j->out->workspace_tags = in.tags;
-    j->out->n_workspace_tags = in.n_tags;
     return CM_OK;
 }
 

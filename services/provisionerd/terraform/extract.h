@@ -32,8 +32,6 @@ struct tf_inputs {
     size_t n_external_auth_ids;
     char **optional_auth_ids;
     size_t n_optional_auth_ids;
-    PB(Pair) * *tags;
-    size_t n_tags;
 };
 
 /* What people are asked when they make a workspace. CM_INVALID for two parameters of one name, two

@@ -1,5 +1,5 @@
 /* Data sources that say what a template wants to know: parameters, presets, external
- * authentication, tags. */
+ * authentication. Its tags chose this provisioner before terraform was asked. */
 #include <stdlib.h>
 
 #include "terraform/extract_impl.h"
@@ -175,7 +175,7 @@ static void sort_texts(struct ptrs *p)
 static enum cm_code collect(struct cm_arena *a, const struct tf_resources *list,
                             struct tf_inputs *out, struct cm_err *err)
 {
-    struct ptrs parameters = {0}, presets = {0}, ids = {0}, optional = {0}, tags = {0};
+    struct ptrs parameters = {0}, presets = {0}, ids = {0}, optional = {0};
     for (int pass = 0; pass < 2; pass++) {
         for (size_t i = 0; i < list->n; i++) {
             const struct tf_resource *r = &list->v[i];
@@ -188,8 +188,6 @@ static enum cm_code collect(struct cm_arena *a, const struct tf_resources *list,
             else if (cm_str_eq_c(r->type, "coder_external_auth") ||
                      cm_str_eq_c(r->type, "coder_git_auth"))
                 add_auth(a, r, &ids, &optional);
-            else if (cm_str_eq_c(r->type, "coder_workspace_tags"))
-                read_map(a, value_of(r, "tags"), &tags);
         }
     }
     sort_texts(&ids);
@@ -203,8 +201,6 @@ static enum cm_code collect(struct cm_arena *a, const struct tf_resources *list,
         .n_external_auth_ids = ids.n,
         .optional_auth_ids = (char **)optional.v,
         .n_optional_auth_ids = optional.n,
-        .tags = (PB(Pair) **)tags.v,
-        .n_tags = tags.n,
     };
     return check_inputs(out, err);
 }

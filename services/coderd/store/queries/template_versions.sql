@@ -121,11 +121,3 @@ SELECT {p} FROM template_version_presets p WHERE p.id = $id;
 INSERT INTO template_version_presets (id, template_version_id, name, description, icon, is_default, prebuild_instances,
                                       parameters)
 VALUES ($id, $template_version_id, $name, $description, $icon, $is_default, $prebuild_instances, $parameters);
-
--- ---- workspace tags ----
-
--- row store_pair: key text, value text
-
--- query store_template_version_workspace_tags_insert(template_version_id uuid, keys text[], values text[]) -> exec
-INSERT INTO template_version_workspace_tags (template_version_id, key, value)
-SELECT $template_version_id, k, v FROM unnest($keys, $values) AS x (k, v);
