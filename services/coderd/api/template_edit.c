@@ -130,7 +130,7 @@ static enum cm_code template_create(struct api_req *r, struct cm_err *err)
     if (target_org(r, 0, &org, err) != CM_OK)
         return err->code;
     struct rbac_object o = {.resource = RBAC_template, .org_id = org->id};
-    if (api_authorize(r, &o, err) != CM_OK)
+    if (api_authorize_known(r, &o, err) != CM_OK)
         return err->code;
     enum cm_code code = first_version(r, org, &v, err);
     if (code != CM_OK || !v)

@@ -196,7 +196,7 @@ static enum cm_code version_create(struct api_req *r, struct cm_err *err)
                 (uint32_t)RBAC_do_create; /* its administrators may give it new versions */
     }
     struct cm_uuid file_id = {{0}};
-    if (api_authorize(r, &o, err) != CM_OK || find_source(r, q, &file_id, err) != CM_OK)
+    if (api_authorize_known(r, &o, err) != CM_OK || find_source(r, q, &file_id, err) != CM_OK)
         return err->code;
     struct cm_uuid id = cm_uuid_random();
     struct cm_str name = CM_STR_NONE;

@@ -157,6 +157,12 @@ def source_is_for_those_who_may_read_the_template(c, admin):
     path = f"/api/v2/files/{version['job']['file_id']}"
     ben = c.add_user("ben")
     assert ben.request("GET", path).status == 200
+    # The organization is no secret to its members, so they hear that they may not.
+    for what, body in (("templateversions", {"file_id": version["job"]["file_id"], "storage_method": "file",
+                                             "provisioner": "terraform"}),
+                       ("templates", {"name": "bens", "template_version_id": version["id"]})):
+        r = ben.request("POST", f"/api/v2/organizations/{org(ben)}/{what}", body)
+        assert r.status == 403, r
     admin.patch(f"/api/v2/templates/{t['id']}", {"disable_everyone_group_access": True})
     assert ben.request("GET", f"/api/v2/templates/{t['id']}").status == 404
     assert ben.request("GET", path).status == 404
