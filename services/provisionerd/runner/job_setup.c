@@ -6,7 +6,8 @@
 #include "terraform/unpack.h"
 #include "terraform/varfile.h"
 
-#define SOURCE_MAX ((size_t)100 << 20)
+#define SOURCE_MAX  ((size_t)100 << 20)
+#define BACKEND_MAX ((size_t)1 << 20)
 
 static struct cm_str bytes_view(bool has, const ProtobufCBinaryData *d)
 {
@@ -97,6 +98,32 @@ static void restore_modules(struct job *j)
         job_logf(j, "warn", "the stored modules cannot be used: %s", err.text);
 }
 
+/* What terraform has noted about a backend in the configuration. Where its state goes elsewhere
+ * than to the usual file, the deployment would have none: a workspace without resources, of which
+ * nothing could ever be destroyed. */
+static enum cm_code check_backend(struct job *j, struct cm_err *err)
+{
+    const char *path = cm_fs_join(j->a, j->src, ".terraform/terraform.tfstate");
+    CM_AUTOBUF struct cm_buf text = CM_BUF_INIT(BACKEND_MAX);
+    const struct cm_json *root = NULL;
+    if (!cm_fs_exists(path))
+        return CM_OK;
+    if (cm_fs_read(path, &text, err) != CM_OK ||
+        cm_json_parse(j->a, cm_buf_view(&text), NULL, &root, err) != CM_OK)
+        return cm_err_wrap(err, "read the template's backend");
+    const struct cm_json *backend = cm_json_get(root, "backend");
+    const struct cm_json *config = cm_json_get(backend, "config");
+    struct cm_str type = cm_json_str(cm_json_get(backend, "type"));
+    if (!backend || (cm_str_eq_c(type, "local") && !cm_json_str(cm_json_get(config, "path")).len &&
+                     !cm_json_str(cm_json_get(config, "workspace_dir")).len))
+        return CM_OK;
+    return cm_err_set(err, CM_INVALID,
+                      "the template keeps Terraform's state by itself (backend \"%.*s\"): remove "
+                      "its backend or cloud block, since the deployment keeps the state of each "
+                      "workspace",
+                      CM_STR_ARG(type));
+}
+
 enum cm_code job_init(struct job *j, struct cm_err *err)
 {
     job_stage(j, STAGE_INIT);
@@ -113,7 +140,10 @@ enum cm_code job_init(struct job *j, struct cm_err *err)
     restore_modules(j);
     const char *const args[] = {"init", "-no-color", "-input=false", "-json", NULL};
     const char *const old_args[] = {"init", "-no-color", "-input=false", NULL};
-    return job_terraform(j, j->cfg->terraform->number >= 10900 ? args : old_args, &j->basic, err);
+    if (job_terraform(j, j->cfg->terraform->number >= 10900 ? args : old_args, &j->basic, err) !=
+        CM_OK)
+        return err->code;
+    return check_backend(j, err);
 }
 
 enum cm_code job_graph(struct job *j, struct tf_graph **ret, struct cm_err *err)

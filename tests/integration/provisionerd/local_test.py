@@ -308,6 +308,16 @@ resource "terraform_data" "x" {
                 '  constraints = "~> 2.0"\n  hashes = [\n    "h1:AAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAA=",\n  ]\n}\n')
         self.run_job(self.template({"main.tf": WORKSPACE, ".terraform.lock.hcl": lock}))
 
+    def test_state_that_would_go_elsewhere_is_refused(self):
+        backend = 'terraform {\n  backend "local" {%s}\n}\n'
+        elsewhere = self.template(backend % ' path = "elsewhere.tfstate" ' + WORKSPACE, "elsewhere")
+        for kind in ("import", "build"):
+            m = self.run_job(elsewhere, "--kind", kind, ok=False)
+            self.assertEqual(one(m, "outcome"), "FAILED")
+            self.assertIn("keeps Terraform's state by itself", one(m, "error"))
+        self.run_job(self.template(backend % "" + WORKSPACE, "usual"))
+        self.assertTrue(self.objects())
+
     def test_version_pins_resolve(self):
         for pin in (">= 0.12.4", "= 2.4.2", "~> 0.12.0", ">= 2.13"):
             text = HEAD.replace("~> 2.0", pin).replace('data "coder_workspace" "me" {}', "")
