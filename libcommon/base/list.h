@@ -44,6 +44,8 @@ static inline struct cm_link *cm_list_pop(struct cm_link *head) /* the first, or
     return l;
 }
 
+/* NOLINTBEGIN(bugprone-macro-parentheses): it is a name to declare */
 #define CM_LIST_EACH(it, head)                                                                     \
     for (struct cm_link *it = (head)->next, *it##_next = it->next; it != (head);                   \
          it = it##_next, it##_next = it->next)
+/* NOLINTEND(bugprone-macro-parentheses) */

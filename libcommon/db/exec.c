@@ -3,7 +3,7 @@
 
 #include <string.h>
 
-const int db_all_binary[CM_DB_PARAMS_MAX] = {
+static const int all_binary[CM_DB_PARAMS_MAX] = {
     1, 1, 1, 1, 1, 1, 1, 1, 1, 1, 1, 1, 1, 1, 1, 1, 1, 1, 1, 1, 1, 1, 1, 1, 1, 1, 1, 1, 1, 1, 1, 1,
     1, 1, 1, 1, 1, 1, 1, 1, 1, 1, 1, 1, 1, 1, 1, 1, 1, 1, 1, 1, 1, 1, 1, 1, 1, 1, 1, 1, 1, 1, 1, 1,
 };
@@ -32,7 +32,7 @@ bool db_send_query(struct cm_db *db, const struct cm_db_stmt *st, const struct c
 {
     cm_assert(args ? args->n == st->n_params : st->n_params == 0);
     return PQsendQueryPrepared(db->pg, st->name, st->n_params, args ? args->values : NULL,
-                               args ? args->lengths : NULL, db_all_binary, 1);
+                               args ? args->lengths : NULL, all_binary, 1);
 }
 
 enum cm_code db_take_result(struct db_prepared *p, const struct cm_db_stmt *st, PGresult *res,

@@ -4,8 +4,6 @@
 #include "db/args.h"
 #include "db/conn.h"
 
-extern const int db_all_binary[CM_DB_PARAMS_MAX];
-
 struct db_prepared *db_prepared_get(struct cm_db *db, const struct cm_db_stmt *st);
 struct db_prepared *db_prepared_add(struct cm_db *db, const struct cm_db_stmt *st);
 bool db_send_prepare(struct cm_db *db, const struct cm_db_stmt *st);

@@ -183,6 +183,17 @@ static pid_t fork_child(const struct cm_child_plan *plan)
     return pid;
 }
 
+/* The child's ends of pipes, which it has by the time that we close ours. */
+struct stdio_ends {
+    int fd[3];
+};
+
+static void stdio_ends_close(struct stdio_ends *e)
+{
+    for (int i = 0; i < 3; i++)
+        cm_cleanup_fd(&e->fd[i]);
+}
+
 enum cm_code cm_child_start(const struct cm_child_spec *spec, struct cm_child **ret,
                             struct cm_err *err)
 {
@@ -202,14 +213,8 @@ enum cm_code cm_child_start(const struct cm_child_spec *spec, struct cm_child **
     plan.candidates =
         find_candidates(arena, spec->program ? spec->program : spec->argv[0], plan.env);
 
-    CM_AUTOFD int theirs_in = -1;
-    CM_AUTOFD int theirs_out = -1;
-    CM_AUTOFD int theirs_err = -1;
-    int opened[3] = {-1, -1, -1};
-    enum cm_code code = open_stdio(spec, c, plan.std, opened, err);
-    theirs_in = opened[0];
-    theirs_out = opened[1];
-    theirs_err = opened[2];
+    CM_CLEANUP(stdio_ends_close) struct stdio_ends theirs = {{-1, -1, -1}};
+    enum cm_code code = open_stdio(spec, c, plan.std, theirs.fd, err);
     if (code != CM_OK)
         return code;
 

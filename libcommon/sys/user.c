@@ -39,7 +39,7 @@ static enum cm_code find_in_file(struct cm_arena *a, const char *path, const cha
     if (!f)
         return cm_err_errno(err, CM_NOT_FOUND, "open %s", path);
     enum cm_code code = find_in(a, f, name, uid, ret, err);
-    fclose(f);
+    cm_ignore(fclose(f) != 0, "it was only read");
     return code;
 }
 
@@ -74,7 +74,7 @@ static enum cm_code ask_getent(struct cm_arena *a, uid_t uid, struct cm_user *re
     if (!f)
         return cm_err_errno(err, CM_IO, "read what getent said");
     code = find_in(a, f, NULL, uid, ret, err);
-    fclose(f);
+    cm_ignore(fclose(f) != 0, "it was only read");
     return code;
 }
 

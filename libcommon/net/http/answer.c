@@ -42,7 +42,9 @@ static void put_head(struct cm_buf *b, const struct cm_http_req *req, const stru
          * own. */
         for (size_t k = 0; k < r->headers[i].value.len; k++) {
             char ch = r->headers[i].value.ptr[k];
-            cm_buf_char(b, ch == '\r' || ch == '\n' || ch == '\0' ? ' ' : ch);
+            if (ch == '\r' || ch == '\n' || ch == '\0')
+                ch = ' ';
+            cm_buf_char(b, ch);
         }
         cm_buf_cstr(b, "\r\n");
     }

@@ -454,6 +454,12 @@ void http_next_request(struct cm_http_conn *c)
         conn_read(c);
 }
 
+/* Of a streamed answer. */
+static bool has_lost_reader(const struct cm_http_conn *c)
+{
+    return c->handling && c->req && c->req->on_gone;
+}
+
 static void on_stream(struct cm_stream *s, enum cm_stream_event ev, void *ctx)
 {
     struct cm_http_conn *c = ctx;
@@ -465,10 +471,8 @@ static void on_stream(struct cm_stream *s, enum cm_stream_event ev, void *ctx)
         if (c->state == CONN_HEAD && cm_stream_unsent(s))
             linger(c); /* it asks for nothing more, but waits for its answers */
         else if (c->state == CONN_HEAD || c->state == CONN_BODY ||
-                 (c->state == CONN_LINGER && cm_stream_unsent(s) == 0))
+                 (c->state == CONN_LINGER && cm_stream_unsent(s) == 0) || has_lost_reader(c))
             conn_close(c);
-        else if (c->handling && c->req && c->req->on_gone)
-            conn_close(c); /* a streamed answer has lost its reader */
         break;
     case CM_STREAM_DRAINED:
         if (c->state == CONN_LINGER && s->eof && cm_stream_unsent(s) == 0)

@@ -9,7 +9,6 @@
 struct variable {
     struct cm_str name;
     const char *text; /* NAME=value */
-    bool gone;
 };
 
 struct environ_set {
@@ -54,20 +53,12 @@ void environ_put(struct environ_set *e, struct cm_str name, struct cm_str value)
         cm_map_put(e->by_name, v->name, v);
     }
     v->text = cm_arena_printf(e->arena, "%.*s=%.*s", CM_STR_ARG(name), CM_STR_ARG(value));
-    v->gone = false;
-}
-
-void environ_remove(struct environ_set *e, struct cm_str name)
-{
-    struct variable *v = cm_map_get(e->by_name, name);
-    if (v)
-        v->gone = true;
 }
 
 struct cm_str environ_get(const struct environ_set *e, struct cm_str name)
 {
     const struct variable *v = cm_map_get(e->by_name, name);
-    return v && !v->gone ? cm_str(v->text + v->name.len + 1) : CM_STR_NONE;
+    return v ? cm_str(v->text + v->name.len + 1) : CM_STR_NONE;
 }
 
 const char *const *environ_list(const struct environ_set *e)
@@ -75,8 +66,7 @@ const char *const *environ_list(const struct environ_set *e)
     const char **list = CM_NEW_ARRAY(e->arena, const char *, e->count + 1);
     size_t n = 0;
     for (size_t i = 0; i < e->count; i++)
-        if (!e->order[i]->gone)
-            list[n++] = e->order[i]->text;
+        list[n++] = e->order[i]->text;
     return list;
 }
 

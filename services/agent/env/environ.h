@@ -12,7 +12,6 @@ struct environ_set;
 struct environ_set *environ_new(struct cm_arena *a);
 /* Replaces a value, or adds one at the end. Names that are empty or hold '=' or NUL are dropped. */
 void environ_put(struct environ_set *e, struct cm_str name, struct cm_str value);
-void environ_remove(struct environ_set *e, struct cm_str name);
 struct cm_str environ_get(const struct environ_set *e,
                           struct cm_str name); /* ptr NULL when unset */
 /* "NAME=value" strings, NULL at the end, as execve takes them. */

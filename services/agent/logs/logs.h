@@ -27,7 +27,7 @@ void logs_free(struct logs *l);                                         /* nothi
 /* Takes one line, without its line break. Bytes that are not UTF-8, and NUL, become visible marks.
  * level: trace, debug, info, warn, error. */
 void logs_add(struct logs *l, struct cm_uuid source, const char *level, struct cm_time at,
-              struct cm_str line);
+              struct cm_str text);
 /* Sends now what waits. */
 void logs_flush(struct logs *l);
 bool logs_empty(const struct logs *l); /* everything was confirmed, or is not wanted */

@@ -1,7 +1,4 @@
 /* Template versions. Source: api-behaviour reference, 4.8. */
-#include <errno.h>
-#include <sys/mman.h>
-
 #include "api/form_load.h"
 #include "api/audit_log.h"
 #include "api/file_store.h"
@@ -116,10 +113,8 @@ static enum cm_code take_example(struct api_req *r, struct cm_str id, struct cm_
     bool fresh;
     if (examples_tar(id, &tar, err) != CM_OK)
         return err->code;
-    CM_AUTOFD int fd = memfd_create("example", MFD_CLOEXEC);
-    if (fd < 0)
-        return cm_err_errno(err, CM_IO, "memory for the example");
-    if (cm_fd_write_all(fd, tar.ptr, tar.len, err) != CM_OK)
+    CM_AUTOFD int fd = -1;
+    if (cm_fd_from_memory("example", cm_buf_view(&tar), &fd, err) != CM_OK)
         return err->code;
     return file_store(r, fd, ret, &fresh, err);
 }

@@ -39,7 +39,7 @@ static void turn(struct reader *r, const struct loop *l, struct form_value key,
 }
 
 /* Behind "[for" or "{for". */
-struct form_value expr_loop(struct reader *r, bool object)
+static struct form_value expr_loop(struct reader *r, bool object)
 {
     struct loop l = {.object = object};
     bool unknown = false;

@@ -52,7 +52,6 @@ struct form_value expr_heredoc(struct reader *r);
 /* ---- expr_lists.c ---- */
 
 /* After the opening bracket. */
-struct form_value expr_loop(struct reader *r, bool object);
 struct form_value expr_tuple(struct reader *r);
 struct form_value expr_object(struct reader *r);
 /* Doubles the room of a list or object that is full. */

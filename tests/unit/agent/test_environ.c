@@ -63,7 +63,7 @@ static void later_sources_override_earlier_ones(void **state)
     assert_int_equal(n, 1);
 }
 
-static void bad_names_and_removed_ones_are_left_out(void **state)
+static void bad_names_are_left_out(void **state)
 {
     (void)state;
     CM_AUTO(cm_arena) a = cm_arena_new();
@@ -72,8 +72,6 @@ static void bad_names_and_removed_ones_are_left_out(void **state)
     environ_put(e, CM_STR("A=B"), CM_STR("x"));
     environ_put(e, CM_STR("NUL"), CM_STR("x\0y"));
     environ_put(e, CM_STR("GOOD"), CM_STR("1"));
-    environ_put(e, CM_STR("GONE"), CM_STR("1"));
-    environ_remove(e, CM_STR("GONE"));
     const char *const *list = environ_list(e);
     assert_string_equal(list[0], "GOOD=1");
     assert_null(list[1]);
@@ -155,7 +153,7 @@ int main(void)
 {
     const struct CMUnitTest tests[] = {
         cmocka_unit_test(later_sources_override_earlier_ones),
-        cmocka_unit_test(bad_names_and_removed_ones_are_left_out),
+        cmocka_unit_test(bad_names_are_left_out),
         cmocka_unit_test(paths_are_expanded),
         cmocka_unit_test(directory_falls_back_to_home),
         cmocka_unit_test(shell_comes_from_the_entry_then_the_environment),

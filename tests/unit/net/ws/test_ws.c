@@ -1,5 +1,4 @@
-/* Connections against a foreign peer, libwslay, at the other end of a socket pair; and our stream
- * adapter against itself. */
+/* Connections against a foreign peer, libwslay, at the other end of a socket pair. */
 #include <errno.h>
 #include <setjmp.h>
 #include <stdarg.h>
@@ -15,7 +14,6 @@
 
 #include "net/sock.h"
 #include "net/ws/ws.h"
-#include "net/ws/ws_stream.h"
 
 struct pair {
     struct cm_loop *loop;
@@ -304,92 +302,6 @@ static void a_connection_may_be_freed_inside_its_callback(void **state)
     close(fd[1]);
 }
 
-struct end {
-    struct cm_stream *s;
-    size_t got;
-    unsigned sum;
-    bool eof, failed;
-};
-
-static void on_end(struct cm_stream *s, enum cm_stream_event ev, void *ctx)
-{
-    struct end *e = ctx;
-    unsigned char buf[5000];
-    size_t n;
-    while ((n = cm_stream_read(s, buf, sizeof(buf))) > 0) {
-        e->got += n;
-        for (size_t i = 0; i < n; i++)
-            e->sum = e->sum * 31 + buf[i];
-    }
-    e->eof = e->eof || ev == CM_STREAM_EOF;
-    e->failed = e->failed || ev == CM_STREAM_FAILED;
-}
-
-static void bytes_flow_through_the_adapter_and_half_close(void **state)
-{
-    (void)state;
-    int fd[2];
-    CM_AUTO(cm_loop) loop = cm_loop_new();
-    struct end a = {.got = 0}, b = {.got = 0};
-    size_t total = 3000001;
-    unsigned want = 0;
-    CM_AUTOFREE unsigned char *data = cm_xmalloc(total);
-    for (size_t i = 0; i < total; i++) {
-        data[i] = (unsigned char)(i * 2654435761u >> 13);
-        want = want * 31 + data[i];
-    }
-    assert_int_equal(socketpair(AF_UNIX, SOCK_STREAM, 0, fd), 0);
-    a.s = cm_ws_stream_new(cm_sock_stream_new(loop, fd[0], NULL, false), true);
-    b.s = cm_ws_stream_new(cm_sock_stream_new(loop, fd[1], NULL, false), false);
-    cm_stream_set_fn(a.s, on_end, &a);
-    cm_stream_set_fn(b.s, on_end, &b);
-    cm_stream_write(a.s, data, total);
-    cm_stream_finish(a.s);
-    cm_usec until = cm_monotonic_now() + 20 * CM_SECOND;
-    while (!b.eof && cm_monotonic_now() < until)
-        cm_loop_turn(loop, 5 * CM_MSEC);
-    assert_int_equal(b.got, total);
-    assert_int_equal(b.sum, want);
-    assert_false(a.eof); /* only half is closed */
-    cm_stream_write(b.s, data, total);
-    cm_stream_finish(b.s);
-    while (!a.eof && cm_monotonic_now() < until)
-        cm_loop_turn(loop, 5 * CM_MSEC);
-    assert_int_equal(a.got, total);
-    assert_int_equal(a.sum, want);
-    assert_false(a.failed || b.failed);
-    cm_stream_close(a.s);
-    for (int i = 0; i < 5; i++)
-        cm_loop_turn(loop, 2 * CM_MSEC);
-    cm_stream_close(b.s);
-    cm_loop_turn(loop, 0);
-}
-
-static void the_adapter_reports_a_lost_peer(void **state)
-{
-    (void)state;
-    int fd[2];
-    CM_AUTO(cm_loop) loop = cm_loop_new();
-    struct end a = {.got = 0};
-    assert_int_equal(socketpair(AF_UNIX, SOCK_STREAM, 0, fd), 0);
-    a.s = cm_ws_stream_new(cm_sock_stream_new(loop, fd[0], NULL, false), true);
-    cm_stream_set_fn(a.s, on_end, &a);
-    assert_int_equal(write(fd[1],
-                           "\x82\x03"
-                           "abc\x82\x05"
-                           "cut",
-                           10),
-                     10);
-    close(fd[1]);
-    cm_usec until = cm_monotonic_now() + 10 * CM_SECOND;
-    while (!a.failed && cm_monotonic_now() < until)
-        cm_loop_turn(loop, 5 * CM_MSEC);
-    assert_true(a.failed);
-    assert_int_equal(a.got, 3);
-    cm_stream_close(a.s);
-    cm_loop_turn(loop, 0);
-}
-
 int main(void)
 {
     const struct CMUnitTest tests[] = {
@@ -401,8 +313,6 @@ int main(void)
         cmocka_unit_test(a_living_peer_does_not_fail),
         cmocka_unit_test(oversized_messages_are_refused_with_1009),
         cmocka_unit_test(a_connection_may_be_freed_inside_its_callback),
-        cmocka_unit_test(bytes_flow_through_the_adapter_and_half_close),
-        cmocka_unit_test(the_adapter_reports_a_lost_peer),
     };
     cm_loop_global_init();
     return cmocka_run_group_tests(tests, NULL, NULL);
