@@ -311,7 +311,7 @@ class Test:
     def after(self, ws, build, status):
         """What must hold after each kill; the state of the build that was hit."""
         build = self.c.wait_build(self.admin, build["id"], status=status)
-        if status == "failed":
+        if build["job"]["status"] == "failed":
             assert len(build["job"]["error"]) > 20, f"no clear reason: {build['job']['error']!r}"
             print("    reason:", build["job"]["error"])
         eventually(lambda: not self.terraform_left(), 30, "all of terraform has ended")
@@ -346,8 +346,9 @@ class Test:
         connected = len([x for x in victim.log().splitlines() if "connected to the server" in x])
         victim.start()
         victim.wait_log("connected to the server", count=connected + 1)
-        # With its last word said, or on disk, the build succeeded; else it failed, and says so.
-        was = self.after(ws, build, "succeeded" if phase == "final" else "failed")
+        # With its last word said, or on disk, the build succeeded; else it failed, and says so. While a part of the state
+        # is on its way, terraform may have ended, and the last word be on disk, or not.
+        was = self.after(ws, build, {"final": "succeeded", "upload": ("succeeded", "failed")}.get(phase, "failed"))
         everything = {"one", "two", "running"}
         must = {"init": set(), "plan": set(), "apply": {"one"}}.get(phase, everything)
         may = set() if phase in ("init", "plan") else everything

@@ -329,7 +329,8 @@ class Deployment:
             b = client.get(f"/api/v2/workspacebuilds/{build_id}")
             return b if b["job"]["status"] in ("succeeded", "failed", "canceled") else None
         b = eventually(done, seconds, "the end of the build")
-        assert b["job"]["status"] == status, f"the build is {b['job']['status']}: {b['job'].get('error')}"
+        wanted = (status,) if isinstance(status, str) else status
+        assert b["job"]["status"] in wanted, f"the build is {b['job']['status']}: {b['job'].get('error')}"
         return b
 
     def make_workspace(self, client, name, template, parameters=None, wait=True):
