@@ -63,12 +63,15 @@ static const char *machine_arch(void)
     return "amd64";
 }
 
+/* Half the time of the default level, for two hundredths more bytes: somebody is waiting. */
+#define GZIP_LEVEL 4
+
 static void compress_binary(struct cm_task *t, void *thread_ctx)
 {
     (void)thread_ctx;
     struct binary *b = cm_container_of(t, struct api_req, task)->state;
     z_stream z = {0};
-    if (deflateInit2(&z, 6, Z_DEFLATED, 15 + 16, 8, Z_DEFAULT_STRATEGY) != Z_OK) {
+    if (deflateInit2(&z, GZIP_LEVEL, Z_DEFLATED, 15 + 16, 8, Z_DEFAULT_STRATEGY) != Z_OK) {
         b->gzip_state = GZIP_NONE;
         return;
     }
