@@ -19,9 +19,9 @@ bool cm_enum_parse(const struct cm_enum *en, struct cm_str text, int *ret)
     return false;
 }
 
-size_t cm_field_element_size(const struct cm_field *f)
+size_t cm_field_type_size(enum cm_field_type type)
 {
-    switch ((enum cm_field_type)f->type) {
+    switch (type) {
     case CM_FT_STR:
     case CM_FT_RAW:
     case CM_FT_BYTES:
@@ -38,13 +38,19 @@ size_t cm_field_element_size(const struct cm_field *f)
         return sizeof(bool);
     case CM_FT_ENUM:
         return sizeof(int);
-    case CM_FT_MSG:
-        return f->msg->size;
     case CM_FT_MAP:
-        return f->msg ? f->msg->size : sizeof(struct cm_pair);
+        return sizeof(struct cm_pair);
+    case CM_FT_MSG:
     case CM_FT_UNSET:
         break;
     }
-    cm_assert(!"field type");
     return 0;
+}
+
+size_t cm_field_element_size(const struct cm_field *f)
+{
+    cm_assert(f->type != CM_FT_UNSET);
+    if (f->msg && (f->type == CM_FT_MSG || f->type == CM_FT_MAP))
+        return f->msg->size;
+    return cm_field_type_size((enum cm_field_type)f->type);
 }

@@ -108,5 +108,7 @@ static inline void cm_set_has(uint32_t *has, unsigned bit)
 /* Enum text to value; false when unknown. */
 CM_MUST_USE bool cm_enum_parse(const struct cm_enum *en, struct cm_str text, int *ret);
 
+/* Bytes of a value of that type, of a map's pair; 0 for a message, which has a size of its own. */
+size_t cm_field_type_size(enum cm_field_type type);
 /* Bytes of one element of a repeated field or map. */
 size_t cm_field_element_size(const struct cm_field *f);

@@ -262,34 +262,6 @@ static bool put_scalar(const struct rows_column *c, struct cm_str v, struct cm_a
     return false;
 }
 
-static size_t scalar_size(enum cm_field_type type)
-{
-    switch (type) {
-    case CM_FT_STR:
-    case CM_FT_RAW:
-    case CM_FT_BYTES:
-        return sizeof(struct cm_str);
-    case CM_FT_UUID:
-        return sizeof(struct cm_uuid);
-    case CM_FT_TIME:
-        return sizeof(struct cm_time);
-    case CM_FT_I64:
-        return sizeof(int64_t);
-    case CM_FT_F64:
-        return sizeof(double);
-    case CM_FT_BOOL:
-        return sizeof(bool);
-    case CM_FT_ENUM:
-        return sizeof(int);
-    case CM_FT_MAP:
-        return sizeof(struct cm_str); /* pairs are two strings each */
-    case CM_FT_UNSET:
-    case CM_FT_MSG:
-        break;
-    }
-    return 0;
-}
-
 /* An array: dimensions, flags, element type, then per dimension length and lower bound, then the
  * elements. */
 static bool put_array(const struct rows_column *c, struct cm_str v, struct cm_arena *a, char *row)
@@ -308,16 +280,16 @@ static bool put_array(const struct rows_column *c, struct cm_str v, struct cm_ar
         if (n > (v.len - 20) / 4)
             return false;
     }
-    size_t size = scalar_size(f->type);
-    char *out = n ? cm_arena_array(a, n, size) : NULL;
     struct rows_column item = *c;
     struct cm_field as_text = *f;
-    if (f->type == CM_FT_MAP) {
+    if (f->type == CM_FT_MAP) { /* pairs are two strings each */
         if (n % 2)
             return false;
         as_text.type = CM_FT_STR;
         item.field = &as_text;
     }
+    size_t size = cm_field_type_size((enum cm_field_type)item.field->type);
+    char *out = n ? cm_arena_array(a, n, size) : NULL;
     struct cm_str rest = cm_str_sub(v, 20, v.len);
     for (size_t i = 0; i < n; i++) {
         if (rest.len < 4)

@@ -9,18 +9,7 @@
 
 #include "mempipe.h"
 #include "relay/tunnels.h"
-
-#define DEADLINE (10 * CM_SECOND)
-
-#define UNTIL(f, cond)                                                                             \
-    do {                                                                                           \
-        cm_usec end_ = cm_monotonic_now() + DEADLINE;                                              \
-        while (!(cond)) {                                                                          \
-            if (cm_monotonic_now() > end_)                                                         \
-                fail_msg("still not: %s", #cond);                                                  \
-            cm_loop_turn((f)->loop, 5 * CM_MSEC);                                                  \
-        }                                                                                          \
-    } while (0)
+#include "until.h"
 
 static const struct cm_uuid agent = {{1}}, other = {{2}};
 
@@ -138,10 +127,10 @@ static void an_agents_tunnel_is_found_until_it_ends(void **state)
     assert_ptr_equal(tunnels_loop(f.tunnels, agent), f.loop);
     assert_true(tunnels_use(f.tunnels, agent, note, &f));
     assert_int_equal(f.used, 0); /* never within the call */
-    UNTIL(&f, f.used);
+    TURN_UNTIL(f.loop, f.used);
     assert_non_null(f.used_tunnel);
     mempipe_cut(x.pipe);
-    UNTIL(&f, f.lost);
+    TURN_UNTIL(f.loop, f.lost);
     assert_true(cm_uuid_eq(f.lost_id, agent));
     assert_false(tunnels_has(f.tunnels, agent));
     assert_false(tunnels_use(f.tunnels, agent, note, &f));
@@ -160,7 +149,7 @@ static void who_comes_after_the_tunnels_end_is_told(void **state)
     connect_agent(&f, agent, &x);
     mempipe_cut(x.pipe); /* is noticed on the next turn, before the call arrives */
     assert_true(tunnels_use(f.tunnels, agent, note, &f));
-    UNTIL(&f, f.used && f.lost);
+    TURN_UNTIL(f.loop, f.used && f.lost);
     /* Whichever came first, the call has run once, and with a tunnel only while there was one. */
     assert_int_equal(f.used, 1);
     hang_up(&x);
@@ -186,23 +175,23 @@ static void a_newer_tunnel_takes_over_and_the_older_one_drains(void **state)
     start(&f);
     connect_agent(&f, agent, &old);
     assert_true(tunnels_use(f.tunnels, agent, open_stream, &f));
-    UNTIL(&f, old.stream);
+    TURN_UNTIL(f.loop, old.stream);
     connect_agent(&f, agent, &new);
-    UNTIL(&f, old.draining);
+    TURN_UNTIL(f.loop, old.draining);
     assert_int_equal(old.closed, 0); /* its stream goes on */
     assert_true(tunnels_use(f.tunnels, agent, open_stream, &f));
     struct cm_stream *first = opened;
-    UNTIL(&f, new.stream); /* new ones come by the new tunnel */
+    TURN_UNTIL(f.loop, new.stream); /* new ones come by the new tunnel */
     cm_stream_close(opened);
     cm_stream_close(first);
     cm_stream_close(CM_TAKE(old.stream));
-    UNTIL(&f, old.closed);
+    TURN_UNTIL(f.loop, old.closed);
     assert_int_equal(old.why.code, CM_END);
     assert_true(tunnels_has(f.tunnels, agent));
     assert_int_equal(f.lost, 0); /* the agent has another */
     hang_up(&old);
     hang_up(&new);
-    UNTIL(&f, f.lost);
+    TURN_UNTIL(f.loop, f.lost);
     stop(&f);
     assert_int_equal(f.lost, 1);
 }
@@ -216,13 +205,13 @@ static void before_a_stop_all_agents_are_asked_for_another_tunnel(void **state)
     connect_agent(&f, agent, &busy);
     connect_agent(&f, other, &idle);
     assert_true(tunnels_use(f.tunnels, agent, open_stream, &f));
-    UNTIL(&f, busy.stream);
+    TURN_UNTIL(f.loop, busy.stream);
     tunnels_drain(f.tunnels);
-    UNTIL(&f, busy.draining && idle.closed);
+    TURN_UNTIL(f.loop, busy.draining && idle.closed);
     assert_int_equal(idle.why.code, CM_END);
     assert_int_equal(busy.closed, 0); /* its stream goes on */
     connect_agent(&f, other, &late);
-    UNTIL(&f, late.closed);
+    TURN_UNTIL(f.loop, late.closed);
     assert_int_equal(late.why.code, CM_END);
     cm_stream_close(opened);
     hang_up(&busy);
@@ -246,12 +235,12 @@ static void agents_that_stay_end_with_the_table_and_none_come(void **state)
     assert_false(tunnels_has(f.tunnels, agent));
     assert_null(tunnels_loop(f.tunnels, agent));
     assert_false(tunnels_use(f.tunnels, agent, note, &f));
-    UNTIL(&f, f.used && x.closed && y.closed); /* the far ends see it */
+    TURN_UNTIL(f.loop, f.used && x.closed && y.closed); /* the far ends see it */
     assert_int_equal(f.used, 1);
     assert_null(f.used_tunnel); /* what was on its way finds none */
     connect_agent(&f, agent, &late);
     assert_false(tunnels_has(f.tunnels, agent));
-    UNTIL(&f, late.closed);
+    TURN_UNTIL(f.loop, late.closed);
     hang_up(&x);
     hang_up(&y);
     hang_up(&late);
@@ -270,7 +259,7 @@ static void every_agent_is_told_once(void **state)
     connect_agent(&f, agent, &x);
     connect_agent(&f, other, &y);
     tunnels_tell(f.tunnels, CM_STR("/news"));
-    UNTIL(&f, x.told && y.told && old.closed);
+    TURN_UNTIL(f.loop, x.told && y.told && old.closed);
     assert_int_equal(x.told, 1);
     assert_int_equal(y.told, 1);
     assert_int_equal(old.told, 0);
@@ -291,12 +280,12 @@ static void an_older_tunnel_that_still_drains_ends_with_the_table(void **state)
     start(&f);
     connect_agent(&f, agent, &old);
     assert_true(tunnels_use(f.tunnels, agent, open_stream, &f));
-    UNTIL(&f, old.stream);
+    TURN_UNTIL(f.loop, old.stream);
     connect_agent(&f, agent, &new);
-    UNTIL(&f, old.draining);
+    TURN_UNTIL(f.loop, old.draining);
     cm_stream_close(opened);
     tunnels_close(f.tunnels);
-    UNTIL(&f, old.closed && new.closed);
+    TURN_UNTIL(f.loop, old.closed && new.closed);
     hang_up(&old);
     hang_up(&new);
     stop(&f);

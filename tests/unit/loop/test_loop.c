@@ -11,20 +11,10 @@
 #include <cmocka.h>
 
 #include "loop/loop.h"
+#include "until.h"
 
-#define DEADLINE (10 * CM_SECOND)
-#define POSTERS  4
-#define EACH     1000
-
-#define UNTIL(l, cond)                                                                             \
-    do {                                                                                           \
-        cm_usec end_ = cm_monotonic_now() + DEADLINE;                                              \
-        while (!(cond)) {                                                                          \
-            if (cm_monotonic_now() > end_)                                                         \
-                fail_msg("still not: %s", #cond);                                                  \
-            cm_loop_turn(l, 5 * CM_MSEC);                                                          \
-        }                                                                                          \
-    } while (0)
+#define POSTERS 4
+#define EACH    1000
 
 static void count_one(void *ctx)
 {
@@ -44,13 +34,13 @@ static void a_timer_fires_once_and_not_early(void **state)
     cm_usec start = cm_monotonic_now();
     cm_timer_start(&t, 20 * CM_MSEC);
     assert_int_equal(fired, 0);
-    UNTIL(l, fired);
+    TURN_UNTIL(l, fired);
     assert_true(cm_monotonic_now() - start >= 20 * CM_MSEC);
     cm_timer_start(&later, 40 * CM_MSEC);
-    UNTIL(l, ended);
+    TURN_UNTIL(l, ended);
     assert_int_equal(fired, 1);
     cm_timer_start(&t, 0);
-    UNTIL(l, fired == 2); /* it may be started again */
+    TURN_UNTIL(l, fired == 2); /* it may be started again */
     cm_timer_done(&t);
     cm_timer_done(&later);
 }
@@ -77,13 +67,13 @@ static void a_period_goes_on_until_it_is_stopped_also_from_within(void **state)
     cm_timer_init(&t.timer, l, tick, &t);
     cm_timer_init(&later, l, count_one, &ended);
     cm_timer_every(&t.timer, CM_MSEC);
-    UNTIL(l, t.ticks == 3);
+    TURN_UNTIL(l, t.ticks == 3);
     cm_timer_start(&later, 20 * CM_MSEC);
-    UNTIL(l, ended);
+    TURN_UNTIL(l, ended);
     assert_int_equal(t.ticks, 3);
     cm_timer_start(&t.timer, 0); /* once, though it had a period */
     cm_timer_start(&later, 20 * CM_MSEC);
-    UNTIL(l, ended == 2);
+    TURN_UNTIL(l, ended == 2);
     assert_int_equal(t.ticks, 4);
     cm_timer_done(&t.timer);
     cm_timer_done(&later);
@@ -109,10 +99,10 @@ static void starting_again_moves_a_timer_and_stopping_ends_it(void **state)
     cm_timer_stop(&done);
     cm_timer_done(&done);
     cm_timer_start(&later, 20 * CM_MSEC);
-    UNTIL(l, ended);
+    TURN_UNTIL(l, ended);
     assert_int_equal(n_moved + n_stopped + n_done, 0);
     cm_timer_start(&moved, 0);
-    UNTIL(l, n_moved == 1);
+    TURN_UNTIL(l, n_moved == 1);
     cm_timer_done(&moved);
     cm_timer_done(&stopped);
     cm_timer_done(&later);
@@ -166,7 +156,7 @@ static void posts_of_threads_arrive_once_and_in_order(void **state)
         posters[i] = (struct poster){l, &o, i};
         assert_int_equal(pthread_create(&threads[i], NULL, post_many, &posters[i]), 0);
     }
-    UNTIL(l, o.got == POSTERS * EACH);
+    TURN_UNTIL(l, o.got == POSTERS * EACH);
     for (int i = 0; i < POSTERS; i++)
         pthread_join(threads[i], NULL);
     cm_loop_turn(l, 0);
@@ -207,7 +197,7 @@ static void who_posts_without_end_starves_nobody(void **state)
     cm_loop_post(l, post_next, &c);
     assert_int_equal(c.ran, 0); /* never before the call has returned */
     cm_watch_start(&c.watch, l, fds[0], false, on_chain_watch, &c);
-    UNTIL(l, c.ran == 1001 && c.ran_at_watch >= 0);
+    TURN_UNTIL(l, c.ran == 1001 && c.ran_at_watch >= 0);
     assert_true(c.ran_at_watch <= 2);
     close(fds[0]);
     close(fds[1]);
@@ -287,12 +277,12 @@ static void a_watch_that_rests_looks_again_and_one_that_stopped_does_not(void **
     assert_int_equal(write(fds[1], "ab", 2), 2);
     cm_watch_start(&r.watch, l, fds[0], false, on_ready, &r);
     assert_int_equal(r.calls, 0);
-    UNTIL(l, r.calls == 1);
+    TURN_UNTIL(l, r.calls == 1);
     cm_usec start = cm_monotonic_now();
-    UNTIL(l, r.calls == 2); /* it is ready all the time */
+    TURN_UNTIL(l, r.calls == 2); /* it is ready all the time */
     assert_true(cm_monotonic_now() - start >= 25 * CM_MSEC);
     r.rest = false;
-    UNTIL(l, r.calls == 3);
+    TURN_UNTIL(l, r.calls == 3);
     cm_watch_stop(&r.watch);
     cm_watch_stop(&r.watch);
     cm_loop_turn(l, 0);
@@ -316,7 +306,7 @@ static void signals_arrive_on_the_loop(void **state)
     cm_sigwatch_start(&s, l, SIGUSR1, on_signal, &got);
     assert_int_equal(raise(SIGUSR1), 0);
     assert_int_equal(got, 0);
-    UNTIL(l, got);
+    TURN_UNTIL(l, got);
     assert_int_equal(got, SIGUSR1);
     cm_sigwatch_stop(&s);
 }

@@ -12,17 +12,7 @@
 
 #include "mempipe.h"
 #include "net/session/session.h"
-
-#define DEADLINE (30 * CM_SECOND)
-#define UNTIL(r, cond)                                                                             \
-    do {                                                                                           \
-        cm_usec end_ = cm_monotonic_now() + DEADLINE;                                              \
-        while (!(cond)) {                                                                          \
-            if (cm_monotonic_now() > end_)                                                         \
-                fail_msg("still not: %s", #cond);                                                  \
-            cm_loop_turn((r)->loop, 5 * CM_MSEC);                                                  \
-        }                                                                                          \
-    } while (0)
+#include "until.h"
 
 struct peer { /* what the owner of a stream has seen */
     struct cm_stream *s;
@@ -257,7 +247,7 @@ static void rig_free(struct rig *r)
     cm_session_identity_free(r->client_id);
     cm_session_identity_free(r->agent_id);
     cm_ticket_key_free(r->key);
-    UNTIL(r, mempipe_alive() == 0); /* goodbyes that nobody hears take a second */
+    TURN_UNTIL(r->loop, mempipe_alive() == 0); /* goodbyes that nobody hears take a second */
     cm_loop_free(r->loop);
     cm_free(r);
 }
@@ -284,7 +274,7 @@ static void streams_work_end_to_end(void **state)
             watch(&p, cm_session_open(r->client, rows[i].kind, cm_str(rows[i].arg)));
             cm_stream_write(p.s, "ping", 4);
             cm_stream_finish(p.s);
-            UNTIL(r, p.eof);
+            TURN_UNTIL(r->loop, p.eof);
             assert_string_equal(p.data.ptr, "ping");
             assert_int_equal(r->last_kind, rows[i].kind);
             assert_string_equal(r->last_arg, rows[i].arg);
@@ -306,7 +296,7 @@ static void relay_sees_no_plain_text(void **state)
     r->client = client_new(r, r->agent_id);
     struct peer p = {0};
     watch(&p, cm_session_open(r->client, CM_KIND_ECHO, CM_STR("secret-argument")));
-    UNTIL(r, r->n_far == 1);
+    TURN_UNTIL(r->loop, r->n_far == 1);
     /* From here on the line is silent: what the client writes stays in the pipe, where a relay
      * would see it. */
     mempipe_silence(r->pipe, true);
@@ -317,7 +307,7 @@ static void relay_sees_no_plain_text(void **state)
     assert_true(evbuffer_get_length(line) > 29);
     assert_int_equal(evbuffer_search(line, "secret", 6, NULL).pos, -1);
     mempipe_silence(r->pipe, false);
-    UNTIL(r, p.data.len == 29);
+    TURN_UNTIL(r->loop, p.data.len == 29);
     unwatch(&p);
     rig_free(r);
 }
@@ -343,7 +333,7 @@ static void refusals_reach_the_stream(void **state)
     for (size_t i = 0; i < CM_COUNT_OF(rows); i++) {
         struct peer p = {0};
         watch(&p, cm_session_open(r->client, rows[i].kind, cm_str(rows[i].arg)));
-        UNTIL(r, p.failed);
+        TURN_UNTIL(r->loop, p.failed);
         assert_int_equal(p.err.code, rows[i].code);
         assert_string_equal(p.err.text, rows[i].text);
         unwatch(&p);
@@ -374,7 +364,7 @@ static void transfers_survive_lost_paths(void **state)
             cm_stream_finish(p[i].s);
         }
         for (int i = 0; i < STREAMS; i++) {
-            UNTIL(r, p[i].eof || p[i].failed);
+            TURN_UNTIL(r->loop, p[i].eof || p[i].failed);
             assert_false(p[i].failed);
             assert_int_equal(p[i].data.len, LEN);
             assert_memory_equal(p[i].data.ptr, data, LEN);
@@ -399,21 +389,21 @@ static void session_moves_to_another_relay(void **state)
     struct peer p = {0};
     watch(&p, cm_session_open(r->client, CM_KIND_ECHO, CM_STR("")));
     cm_stream_write(p.s, "before ", 7);
-    UNTIL(r, p.data.len == 7);
+    TURN_UNTIL(r->loop, p.data.len == 7);
     mempipe_cut(r->pipe);
     mempipe_cut(r->relay_pipe);
     cm_stream_write(p.s, "meanwhile ", 10);
     relay_connect(r);
     cm_stream_write(p.s, "after", 5);
-    UNTIL(r, p.data.len == 22);
+    TURN_UNTIL(r->loop, p.data.len == 22);
     assert_string_equal(p.data.ptr, "before meanwhile after");
     assert_int_equal(r->losts, 1);
     /* And once more without a loss, as from a relay that drains. */
     unsigned paths = r->paths;
     cm_session_client_move(r->client);
-    UNTIL(r, r->paths == paths + 1);
+    TURN_UNTIL(r->loop, r->paths == paths + 1);
     cm_stream_write(p.s, ", moved", 7);
-    UNTIL(r, p.data.len == 29);
+    TURN_UNTIL(r->loop, p.data.len == 29);
     assert_int_equal(r->losts, 1);
     assert_false(p.failed);
     unwatch(&p);
@@ -469,15 +459,15 @@ static void session_is_refused_when(void **state)
             if (refused_by_path) {
                 /* This relay only hangs up; a real one passes the refusal on. The client goes on
                  * trying. */
-                UNTIL(r, r->paths >= 3);
+                TURN_UNTIL(r->loop, r->paths >= 3);
             } else {
-                UNTIL(r, p.failed && r->ended);
+                TURN_UNTIL(r->loop, p.failed && r->ended);
                 assert_int_equal(p.err.code, rows[i].code);
                 assert_int_equal(r->ended_why.code, rows[i].code);
             }
             assert_int_equal(r->n_far, 0);
             assert_int_equal(r->ended, !refused_by_path);
-            UNTIL(r, cm_session_server_count(r->server) == 0);
+            TURN_UNTIL(r->loop, cm_session_server_count(r->server) == 0);
             unwatch(&p);
             rig_free(r);
         }
@@ -491,7 +481,7 @@ static void somebody_elses_session_cannot_be_taken(void **state)
     r->client = client_new(r, r->agent_id);
     struct peer p = {0};
     watch(&p, cm_session_open(r->client, CM_KIND_ECHO, CM_STR("")));
-    UNTIL(r, r->n_far == 1);
+    TURN_UNTIL(r->loop, r->n_far == 1);
     struct cm_stream *ends[2];
     struct cm_err err;
     struct cm_ticket mine = r->ticket;
@@ -530,7 +520,7 @@ static void somebody_elses_session_cannot_be_taken(void **state)
         cm_stream_close(ends[0]);
     }
     cm_stream_write(p.s, "mine", 4);
-    UNTIL(r, p.data.len == 4); /* undisturbed */
+    TURN_UNTIL(r->loop, p.data.len == 4); /* undisturbed */
     unwatch(&p);
     rig_free(r);
 }
@@ -547,10 +537,10 @@ static void leaving_client_ends_the_agents_session(void **state)
     r->client = client_new(r, r->agent_id);
     struct peer p = {0};
     watch(&p, cm_session_open(r->client, CM_KIND_ECHO, CM_STR("")));
-    UNTIL(r, r->n_far == 1);
+    TURN_UNTIL(r->loop, r->n_far == 1);
     cm_session_client_leave(CM_TAKE(r->client), on_gone, r);
     assert_false(r->gone || p.failed);
-    UNTIL(r, r->gone && p.failed && r->far[0].failed);
+    TURN_UNTIL(r->loop, r->gone && p.failed && r->far[0].failed);
     assert_int_equal(cm_session_server_count(r->server), 0);
     assert_int_equal(r->ended, 0);
     unwatch(&p);
@@ -565,7 +555,7 @@ static void restarted_agent_ends_the_session(void **state)
     struct peer p = {0};
     watch(&p, cm_session_open(r->client, CM_KIND_ECHO, CM_STR("")));
     cm_stream_write(p.s, "x", 1);
-    UNTIL(r, p.data.len == 1);
+    TURN_UNTIL(r->loop, p.data.len == 1);
     mempipe_cut(r->pipe);
     for (size_t i = 0; i < r->n_far; i++)
         unwatch(&r->far[i]);
@@ -577,12 +567,12 @@ static void restarted_agent_ends_the_session(void **state)
     const struct cm_ticket_public pub = cm_ticket_key_public(r->key);
     cm_session_server_set_keys(r->server, &pub, 1);
     cm_session_server_free(old);
-    UNTIL(r, r->ended);
+    TURN_UNTIL(r->loop, r->ended);
     assert_int_equal(r->ended_why.code, CM_GONE);
     assert_int_equal(p.err.code, CM_GONE);
     struct peer late = {0};
     watch(&late, cm_session_open(r->client, CM_KIND_ECHO, CM_STR("")));
-    UNTIL(r, late.failed);
+    TURN_UNTIL(r->loop, late.failed);
     assert_int_equal(late.err.code, CM_GONE);
     unwatch(&late);
     unwatch(&p);

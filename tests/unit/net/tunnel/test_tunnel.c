@@ -13,8 +13,7 @@
 #include "base/random.h"
 #include "mempipe.h"
 #include "net/tunnel/tunnel.h"
-
-#define DEADLINE (20 * CM_SECOND)
+#include "until.h"
 
 /* What a stream's owner has seen. */
 struct seen {
@@ -192,16 +191,6 @@ static void rig_free(struct rig *r)
     cm_free(r);
 }
 
-#define UNTIL(r, cond)                                                                             \
-    do {                                                                                           \
-        cm_usec end_ = cm_monotonic_now() + DEADLINE;                                              \
-        while (!(cond)) {                                                                          \
-            if (cm_monotonic_now() > end_)                                                         \
-                fail_msg("still not: %s", #cond);                                                  \
-            cm_loop_turn((r)->loop, 5 * CM_MSEC);                                                  \
-        }                                                                                          \
-    } while (0)
-
 static struct cm_stream *open_plain(struct rig *r, const char *path)
 {
     return cm_tunnel_open(r->client, CM_STR("echo"), cm_str(path), NULL, 0);
@@ -227,7 +216,7 @@ static void stream_echoes_and_half_closes(void **state)
     cm_tunnel_stream_on_open(s, count_open, &w);
     cm_stream_write(s, "hello", 5); /* before any answer */
     cm_stream_finish(s);
-    UNTIL(r, w.eof);
+    TURN_UNTIL(r->loop, w.eof);
     assert_string_equal(w.data.ptr, "hello");
     assert_string_equal(r->protocol, "ssh");
     assert_string_equal(r->path, "/a?b=c");
@@ -235,7 +224,7 @@ static void stream_echoes_and_half_closes(void **state)
     assert_int_equal(w.opened, 1);
     assert_int_equal(cm_tunnel_stream_status(s), 200);
     assert_int_equal(r->far[0].eof, 1);
-    UNTIL(r, cm_tunnel_streams(r->client) == 0 && cm_tunnel_streams(r->server) == 0);
+    TURN_UNTIL(r->loop, cm_tunnel_streams(r->client) == 0 && cm_tunnel_streams(r->server) == 0);
     assert_int_equal(w.failed + r->far[0].failed, 0);
     unwatch(&w);
     rig_free(r);
@@ -247,14 +236,14 @@ static void server_may_finish_first(void **state)
     struct rig *r = rig_new(0, 0);
     struct seen w = {0};
     watch(&w, open_plain(r, "/"));
-    UNTIL(r, r->n_far == 1);
+    TURN_UNTIL(r->loop, r->n_far == 1);
     cm_stream_write(r->far[0].s, "bye", 3);
     cm_stream_finish(r->far[0].s);
-    UNTIL(r, w.eof);
+    TURN_UNTIL(r->loop, w.eof);
     assert_string_equal(w.data.ptr, "bye");
     cm_stream_write(w.s, "and you", 7); /* the other half still works */
     cm_stream_finish(w.s);
-    UNTIL(r, r->far[0].eof);
+    TURN_UNTIL(r->loop, r->far[0].eof);
     assert_string_equal(r->far[0].data.ptr, "and you");
     assert_int_equal(w.failed + r->far[0].failed, 0);
     unwatch(&w);
@@ -267,14 +256,14 @@ static void close_after_finish_delivers_the_end(void **state)
     struct rig *r = rig_new(0, 0);
     struct seen w = {0};
     watch(&w, open_plain(r, "/"));
-    UNTIL(r, r->n_far == 1);
+    TURN_UNTIL(r->loop, r->n_far == 1);
     cm_stream_write(w.s, "x", 1);
-    UNTIL(r, cm_stream_unsent(w.s) == 0);
+    TURN_UNTIL(r->loop, cm_stream_unsent(w.s) == 0);
     cm_stream_finish(w.s);
     unwatch(&w); /* as a splice does: all was sent, only the end of the stream is still to go out */
-    UNTIL(r, r->far[0].eof);
+    TURN_UNTIL(r->loop, r->far[0].eof);
     assert_string_equal(r->far[0].data.ptr, "x");
-    UNTIL(r, cm_tunnel_streams(r->server) == 0);
+    TURN_UNTIL(r->loop, cm_tunnel_streams(r->server) == 0);
     rig_free(r);
 }
 
@@ -284,9 +273,9 @@ static void close_resets_the_other_end(void **state)
     struct rig *r = rig_new(0, 0);
     struct seen w = {0};
     watch(&w, open_plain(r, "/"));
-    UNTIL(r, r->n_far == 1);
+    TURN_UNTIL(r->loop, r->n_far == 1);
     unwatch(&w);
-    UNTIL(r, r->far[0].failed);
+    TURN_UNTIL(r->loop, r->far[0].failed);
     assert_int_equal(r->far[0].err.code, CM_CANCELED);
     assert_int_equal(r->far[0].eof, 0);
     assert_int_equal(cm_tunnel_streams(r->client), 0);
@@ -299,11 +288,11 @@ static void refusal_carries_code_and_text(void **state)
     struct rig *r = rig_new(0, 0);
     struct seen w = {0};
     watch(&w, open_plain(r, "/forbidden"));
-    UNTIL(r, w.failed);
+    TURN_UNTIL(r->loop, w.failed);
     assert_int_equal(w.err.code, CM_DENIED);
     assert_string_equal(w.err.text, "not for?you");
     assert_int_equal(w.eof, 0);
-    UNTIL(r, cm_tunnel_streams(r->server) == 0);
+    TURN_UNTIL(r->loop, cm_tunnel_streams(r->server) == 0);
     unwatch(&w);
     rig_free(r);
 }
@@ -360,11 +349,11 @@ static void plain_requests_are_answered(void **state)
         };
         cm_tunnel_request(r->client, &q);
         assert_int_equal(a.n, 0);
-        UNTIL(r, a.n);
+        TURN_UNTIL(r->loop, a.n);
         assert_int_equal(a.status, rows[i].status);
         assert_int_equal(a.code, rows[i].code);
         assert_string_equal(a.body, rows[i].text);
-        UNTIL(r, cm_tunnel_streams(r->client) == 0);
+        TURN_UNTIL(r->loop, cm_tunnel_streams(r->client) == 0);
         assert_int_equal(a.n, 1);
     }
     cm_free(big);
@@ -383,15 +372,15 @@ static void requests_time_out_and_can_be_canceled(void **state)
                                   .ctx = &a,
                                   .timeout = 20 * CM_MSEC};
     cm_tunnel_request(r->client, &q);
-    UNTIL(r, a.n);
+    TURN_UNTIL(r->loop, a.n);
     assert_int_equal(a.code, CM_TIMEOUT);
     assert_int_equal(r->calls, 1);
     cm_tunnel_call_respond(r->kept[--r->n_kept], 200, NULL, CM_STR("late")); /* to nobody */
     q.ctx = &b;
     struct cm_tunnel_exchange *x = cm_tunnel_request(r->client, &q);
-    UNTIL(r, r->calls == 2);
+    TURN_UNTIL(r->loop, r->calls == 2);
     cm_tunnel_request_cancel(x);
-    UNTIL(r, cm_tunnel_streams(r->server) == 0);
+    TURN_UNTIL(r->loop, cm_tunnel_streams(r->server) == 0);
     cm_tunnel_call_respond(r->kept[--r->n_kept], 200, NULL, CM_STR("late"));
     assert_int_equal(b.n, 0);
     rig_free(r);
@@ -404,12 +393,12 @@ static void accept_after_the_peer_gave_up_fails(void **state)
     r->keep_calls = true;
     struct seen w = {0};
     watch(&w, open_plain(r, "/"));
-    UNTIL(r, r->n_kept);
+    TURN_UNTIL(r->loop, r->n_kept);
     unwatch(&w);
-    UNTIL(r, cm_tunnel_streams(r->server) == 0);
+    TURN_UNTIL(r->loop, cm_tunnel_streams(r->server) == 0);
     watch(&r->far[r->n_far++], cm_tunnel_call_accept(r->kept[--r->n_kept]));
     assert_int_equal(r->far[0].failed, 0);
-    UNTIL(r, r->far[0].failed);
+    TURN_UNTIL(r->loop, r->far[0].failed);
     assert_int_equal(r->far[0].err.code, CM_CANCELED);
     rig_free(r);
 }
@@ -430,12 +419,12 @@ static void bulk_survives_odd_chunks(void **state)
         while (sent < len) {
             size_t n = 1 + cm_random_below(300000);
             n = CM_MIN(n, len - sent);
-            UNTIL(r, cm_stream_unsent(w.s) < CM_STREAM_HIGH);
+            TURN_UNTIL(r->loop, cm_stream_unsent(w.s) < CM_STREAM_HIGH);
             cm_stream_write(w.s, data + sent, n);
             sent += n;
         }
         cm_stream_finish(w.s);
-        UNTIL(r, w.eof);
+        TURN_UNTIL(r->loop, w.eof);
         assert_int_equal(w.bytes, len);
         assert_memory_equal(w.data.ptr, data, len);
         assert_true(w.drained > 0);
@@ -455,7 +444,7 @@ static void unread_input_stops_the_sender(void **state)
     static char block[1024 * 1024];
     for (int i = 0; i < 8; i++)
         cm_stream_write(w.s, block, sizeof(block));
-    UNTIL(r, r->n_far == 1);
+    TURN_UNTIL(r->loop, r->n_far == 1);
     for (int i = 0; i < 100; i++)
         cm_loop_turn(r->loop, 0);
     /* A window of 256 KiB has gone, no more. */
@@ -465,12 +454,12 @@ static void unread_input_stops_the_sender(void **state)
     r->far_hold = false;
     watch(&other, open_plain(r, "/"));
     cm_stream_write(other.s, "quick", 5);
-    UNTIL(r, r->n_far == 2 && r->far[1].bytes == 5);
+    TURN_UNTIL(r->loop, r->n_far == 2 && r->far[1].bytes == 5);
     /* Reading opens it again. */
     r->far[0].hold = false;
     r->far[0].discard = true;
     on_seen(r->far[0].s, CM_STREAM_DATA, &r->far[0]);
-    UNTIL(r, r->far[0].bytes == 8 * sizeof(block));
+    TURN_UNTIL(r->loop, r->far[0].bytes == 8 * sizeof(block));
     unwatch(&w);
     unwatch(&other);
     rig_free(r);
@@ -486,7 +475,7 @@ static void window_grows_for_a_reader_that_keeps_up(void **state)
     static char block[1024 * 1024];
     for (size_t i = 1; i <= 16; i++) {
         cm_stream_write(w.s, block, sizeof(block));
-        UNTIL(r, r->n_far == 1 && r->far[0].bytes == i * sizeof(block));
+        TURN_UNTIL(r->loop, r->n_far == 1 && r->far[0].bytes == i * sizeof(block));
     }
     /* Now the reader stalls: up to 4 MiB may arrive. */
     r->far[0].hold = true;
@@ -512,13 +501,14 @@ static void many_stalled_streams_leave_room_for_one_more(void **state)
         watch(&w[i], open_plain(r, "/"));
         cm_stream_write(w[i].s, block, sizeof(block));
     }
-    UNTIL(r, r->n_far == CM_COUNT_OF(w) &&
-                 evbuffer_get_length(cm_stream_input(r->far[CM_COUNT_OF(w) - 1].s)) == 256 * 1024);
+    TURN_UNTIL(r->loop, r->n_far == CM_COUNT_OF(w) &&
+                            evbuffer_get_length(cm_stream_input(r->far[CM_COUNT_OF(w) - 1].s)) ==
+                                256 * 1024);
     r->far_hold = false;
     struct seen quick = {0};
     watch(&quick, open_plain(r, "/"));
     cm_stream_write(quick.s, "quick", 5);
-    UNTIL(r, r->n_far == 91 && r->far[90].bytes == 5);
+    TURN_UNTIL(r->loop, r->n_far == 91 && r->far[90].bytes == 5);
     unwatch(&quick);
     for (size_t i = 0; i < CM_COUNT_OF(w); i++)
         unwatch(&w[i]);
@@ -533,10 +523,10 @@ static void too_many_streams_are_refused(void **state)
     memset(w, 0, sizeof(w));
     for (size_t i = 0; i < 100; i++)
         watch(&w[i], open_plain(r, "/"));
-    UNTIL(r, r->n_far == 100);
+    TURN_UNTIL(r->loop, r->n_far == 100);
     watch(&w[100], open_plain(r, "/"));
     assert_int_equal(w[100].failed, 0); /* not within the call */
-    UNTIL(r, w[100].failed);
+    TURN_UNTIL(r->loop, w[100].failed);
     assert_int_equal(w[100].err.code, CM_UNAVAILABLE);
     for (size_t i = 0; i < 101; i++)
         unwatch(&w[i]);
@@ -552,14 +542,14 @@ static void busy_stream_does_not_delay_another(void **state)
     struct seen bulk = {0}, key = {0};
     watch(&bulk, open_plain(r, "/"));
     watch(&key, open_plain(r, "/"));
-    UNTIL(r, r->n_far == 2);
+    TURN_UNTIL(r->loop, r->n_far == 2);
     static char block[32 * 1024 * 1024];
     cm_stream_write(bulk.s, block, sizeof(block));
-    UNTIL(r, r->far[0].bytes > 1024 * 1024);
+    TURN_UNTIL(r->loop, r->far[0].bytes > 1024 * 1024);
     for (size_t i = 1; i <= 20; i++) {
         size_t before = r->far[0].bytes;
         cm_stream_write(key.s, "k", 1);
-        UNTIL(r, r->far[1].bytes == i);
+        TURN_UNTIL(r->loop, r->far[1].bytes == i);
         assert_true(cm_stream_unsent(bulk.s) > 0);
         assert_in_range(r->far[0].bytes - before, 0, 512 * 1024);
     }
@@ -574,15 +564,15 @@ static void silent_peer_is_given_up(void **state)
     struct rig *r = rig_new(0, 30 * CM_MSEC);
     struct seen w = {0};
     watch(&w, open_plain(r, "/"));
-    UNTIL(r, cm_tunnel_rtt(r->client) > 0); /* a PING was answered */
+    TURN_UNTIL(r->loop, cm_tunnel_rtt(r->client) > 0); /* a PING was answered */
     assert_int_equal(r->client_closed, 0);
     mempipe_silence(r->pipe, true);
-    UNTIL(r, r->client_closed);
+    TURN_UNTIL(r->loop, r->client_closed);
     assert_int_equal(r->client_why.code, CM_TIMEOUT);
     assert_int_equal(w.failed, 1);
     assert_int_equal(w.err.code, CM_TIMEOUT);
     mempipe_silence(r->pipe, false);
-    UNTIL(r, r->server_closed);
+    TURN_UNTIL(r->loop, r->server_closed);
     unwatch(&w);
     rig_free(r);
 }
@@ -598,9 +588,9 @@ static void broken_transport_fails_everything(void **state)
     struct cm_tunnel_request q = {
         .method = CM_STR("GET"), .path = CM_STR("/"), .done = on_reply, .ctx = &a};
     cm_tunnel_request(r->client, &q);
-    UNTIL(r, r->calls == 2);
+    TURN_UNTIL(r->loop, r->calls == 2);
     mempipe_cut(r->pipe);
-    UNTIL(r, r->client_closed && r->server_closed);
+    TURN_UNTIL(r->loop, r->client_closed && r->server_closed);
     assert_int_equal(w.failed, 1);
     assert_int_equal(a.n, 1);
     assert_int_equal(a.code, CM_IO);
@@ -608,7 +598,7 @@ static void broken_transport_fails_everything(void **state)
     /* Everything is refused now, and nothing hangs. */
     struct seen v = {0};
     watch(&v, open_plain(r, "/"));
-    UNTIL(r, v.failed);
+    TURN_UNTIL(r->loop, v.failed);
     assert_int_equal(v.err.code, CM_IO); /* why the tunnel ended */
     unwatch(&v);
     unwatch(&w);
@@ -626,7 +616,7 @@ static void garbage_ends_the_tunnel(void **state)
     struct cm_tunnel_config cfg = {.closed = on_closed, .ctx = &r};
     r.server = cm_tunnel_server_new(ends[1], &cfg);
     cm_stream_write(ends[0], "GET / HTTP/1.1\r\nHost: x\r\n\r\n", 27);
-    UNTIL(&r, r.server_closed);
+    TURN_UNTIL(r.loop, r.server_closed);
     assert_int_equal(r.server_why.code, CM_PROTOCOL);
     cm_stream_close(ends[0]);
     cm_tunnel_free(r.server);
@@ -641,19 +631,19 @@ static void drain_lets_streams_end(void **state)
         r->far_echo = true;
         struct seen w = {0}, late = {0};
         watch(&w, open_plain(r, "/"));
-        UNTIL(r, r->n_far == 1);
+        TURN_UNTIL(r->loop, r->n_far == 1);
         cm_tunnel_drain(by_server ? r->server : r->client);
-        UNTIL(r, r->draining == 1);
+        TURN_UNTIL(r->loop, r->draining == 1);
         watch(&late, open_plain(r, "/"));
-        UNTIL(r, late.failed);
+        TURN_UNTIL(r->loop, late.failed);
         assert_int_equal(late.err.code, CM_UNAVAILABLE);
         unwatch(&late);
         cm_stream_write(w.s, "still here", 10);
-        UNTIL(r, w.bytes == 10);
+        TURN_UNTIL(r->loop, w.bytes == 10);
         assert_int_equal(r->client_closed + r->server_closed, 0);
         cm_stream_finish(w.s);
-        UNTIL(r, w.eof);
-        UNTIL(r, r->client_closed && r->server_closed);
+        TURN_UNTIL(r->loop, w.eof);
+        TURN_UNTIL(r->loop, r->client_closed && r->server_closed);
         assert_int_equal(w.failed + r->far[0].failed, 0);
         assert_int_equal(r->client_why.code, CM_END);
         assert_int_equal(r->server_why.code, CM_END);
@@ -670,19 +660,19 @@ static void free_fails_streams_later(void **state)
     struct seen w = {0};
     struct reply a = {0};
     watch(&w, open_plain(r, "/"));
-    UNTIL(r, r->n_far == 1);
+    TURN_UNTIL(r->loop, r->n_far == 1);
     r->keep_calls = true;
     struct cm_tunnel_request q = {
         .method = CM_STR("GET"), .path = CM_STR("/"), .done = on_reply, .ctx = &a};
     cm_tunnel_request(r->client, &q);
     cm_tunnel_free(CM_TAKE(r->client));
     assert_int_equal(w.failed + a.n, 0);
-    UNTIL(r, w.failed && a.n);
+    TURN_UNTIL(r->loop, w.failed && a.n);
     assert_int_equal(a.code, CM_CANCELED);
     assert_int_equal(r->client_closed, 0);
     cm_stream_write(w.s, "nowhere", 7);
     unwatch(&w);
-    UNTIL(r, r->far[0].failed);
+    TURN_UNTIL(r->loop, r->far[0].failed);
     rig_free(r);
 }
 
@@ -692,17 +682,17 @@ static void owners_may_close_from_within(void **state)
     struct rig *r = rig_new(0, 0);
     struct seen w = {.close_on_data = true};
     watch(&w, open_plain(r, "/"));
-    UNTIL(r, r->n_far == 1);
+    TURN_UNTIL(r->loop, r->n_far == 1);
     cm_stream_write(r->far[0].s, "x", 1);
-    UNTIL(r, !w.s);
-    UNTIL(r, r->far[0].failed);
+    TURN_UNTIL(r->loop, !w.s);
+    TURN_UNTIL(r->loop, r->far[0].failed);
     r->free_server_in_call = true;
     r->keep_calls = true;
     struct seen v = {0};
     watch(&v, open_plain(r, "/"));
-    UNTIL(r, v.failed);
+    TURN_UNTIL(r->loop, v.failed);
     watch(&r->far[r->n_far++], cm_tunnel_call_accept(r->kept[--r->n_kept]));
-    UNTIL(r, r->far[1].failed);
+    TURN_UNTIL(r->loop, r->far[1].failed);
     unwatch(&v);
     cm_buf_done(&w.data);
     rig_free(r);

@@ -246,12 +246,10 @@ static void a_living_peer_does_not_fail(void **state)
 {
     (void)state;
     struct pair p;
-    pair_start(&p, false, 20 * CM_MSEC);
-    cm_usec until = cm_monotonic_now() + 200 * CM_MSEC;
-    while (cm_monotonic_now() < until)
-        turn(&p);
+    /* Long enough for this process to be kept waiting meanwhile. */
+    pair_start(&p, false, 500 * CM_MSEC);
+    expect(&p, &p.theirs, "9:;9:;"); /* the second one says that the first was answered */
     assert_int_equal(p.ours.len, 0);
-    assert_non_null(strstr(p.theirs.ptr, "9:;"));
     pair_end(&p);
 }
 
