@@ -168,9 +168,11 @@ def an_agent_that_hangs_goes_with_its_workspace_and_nobody_else_does(c, admin):
             return int(f.read())
 
     pid = agent_pid()
+    left = c.coder("ssh", "hung", "--", "nohup sleep 600 > /dev/null 2>&1 & echo $!", client=admin).stdout
+    assert int(left) in c.left_behind(), left
     os.kill(pid, signal.SIGSTOP)
     c.build(admin, ws, "stop")
-    eventually(lambda: pid not in c.left_behind(), 10, "the end of the agent that hung")
+    eventually(lambda: not {pid, int(left)} & set(c.left_behind()), 10, "the end of the agent that hung, and of the rest")
 
     c.build(admin, ws, "start")
     pid = agent_pid()
@@ -180,7 +182,7 @@ def an_agent_that_hangs_goes_with_its_workspace_and_nobody_else_does(c, admin):
         c.build(admin, ws, "stop")
         assert other.poll() is None, "a process that has the agent's old number was ended"
         other.kill()
-    os.kill(pid, signal.SIGTERM)
+    eventually(lambda: pid not in c.left_behind(), 10, "the end of an agent whose number was lost")
 
 
 def a_stopped_workspace_has_no_ports(c, admin):

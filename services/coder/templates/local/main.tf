@@ -95,17 +95,22 @@ resource "terraform_data" "process" {
     command = <<-EOT
       set -u
       pid=$(cat "$FOLDER/agent.pid" 2> /dev/null) || exit 0
-      # After a restart of the host the number may be that of another process.
-      if grep -q -s -- "BINARY_DIR=$FOLDER/bin" "/proc/$pid/environ"; then
-        # The agent has time for its shutdown scripts, and ends its children. What then still is in its session goes too.
+      # What runs in this workspace has its folder in the environment; the number alone may be another's after a restart.
+      mine="BINARY_DIR=$FOLDER/bin"
+      if grep -q -s -- "$mine" "/proc/$pid/environ"; then
+        # The agent has time for its shutdown scripts.
         kill "$pid" 2> /dev/null || true
         tries=0
         while kill -0 "$pid" 2> /dev/null && [ "$tries" -lt 100 ]; do
           sleep 0.1
           tries=$((tries + 1))
         done
-        kill -s KILL -- "-$pid" 2> /dev/null || true
       fi
+      # What it has not ended, and what people left in the background, goes too.
+      for file in $(grep -l -s -- "$mine" /proc/[0-9]*/environ); do
+        process=$${file#/proc/}
+        kill -s KILL "$${process%/environ}" 2> /dev/null || true
+      done
       rm -f "$FOLDER/agent.pid"
     EOT
     environment = {
