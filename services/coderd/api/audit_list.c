@@ -122,8 +122,10 @@ static const char *verb_of(enum api_audit_action action)
 static struct cm_str spaced(struct cm_arena *a, const char *name)
 {
     char *text = cm_arena_cstr(a, cm_str(name));
-    for (char *p = text; *p; p++)
-        *p = *p == '_' ? ' ' : *p;
+    for (char *p = text; *p; p++) {
+        if (*p == '_')
+            *p = ' ';
+    }
     return cm_str(text);
 }
 
