@@ -171,8 +171,9 @@ static enum cm_code build(struct coderd *app, struct cm_err *err)
     if (site_new(bin_dir, &app->site, err) != CM_OK ||
         hub_new(app->loops[0], app->conninfo, &app->hub, err) != CM_OK)
         return err->code;
+    app->n_workers = worker_count(app);
     struct cm_pool_config pool = {.name = "worker",
-                                  .threads = worker_count(app),
+                                  .threads = app->n_workers,
                                   .queue_max = QUEUE_MAX,
                                   .thread_init = worker_init,
                                   .thread_done = worker_done,

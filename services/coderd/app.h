@@ -41,6 +41,7 @@ struct coderd {
     struct cm_loop *loops[CODERD_LOOPS_MAX];
     size_t n_loops;
     struct cm_pool *workers; /* handlers of API and RPC: a database connection each */
+    unsigned n_workers;
 
     struct router *router;
     struct ratelimit *limits;

@@ -73,6 +73,7 @@ static void work_next(struct rpc_work *w)
     if (w->admitted)
         s->n_admitted--;
     w->admitted = false;
+    rpc_caller_unref(s, CM_TAKE(w->caller));
     pthread_mutex_unlock(&s->lock);
     work_receive(w);
 }
@@ -90,6 +91,7 @@ static bool note_request(struct rpc_work *w)
     if (!p)
         return true;
     memcpy(w->address, p->address, sizeof(w->address));
+    w->caller = rpc_caller_ref(p->caller);
     p->last_seen = w->arrived;
     return ++p->unanswered <= s->cfg.per_pipe_max;
 }
@@ -105,10 +107,21 @@ static void take_request(struct rpc_work *w)
     pthread_mutex_lock(&s->lock);
     bool aborting = s->aborting, draining = s->draining;
     bool ok = aborting || note_request(w);
-    w->admitted = ok && !aborting && !draining;
+    enum rpc_admission admit = RPC_ADMIT_NEVER;
+    struct rpc_caller *caller = w->caller;
+    if (ok && !aborting && !draining)
+        admit = rpc_caller_admit(w);
+    w->admitted = admit != RPC_ADMIT_NEVER;
     if (w->admitted)
         s->n_admitted++;
+    bool cut = !w->admitted && !aborting && !draining && rpc_caller_refused(w);
     pthread_mutex_unlock(&s->lock);
+    if (cut) {
+        /* Without an answer: nng 1.5 loses the memory of one that meets the close. */
+        nng_pipe_close((nng_pipe){.id = w->pipe});
+        work_next(w);
+        return;
+    }
     if (aborting) {
         rpc_request_done(w);
         work_close(w);
@@ -116,7 +129,12 @@ static void take_request(struct rpc_work *w)
         rpc_reply_early(w, CM_UNAVAILABLE, "the server is stopping");
     } else if (!ok) {
         rpc_reply_early(w, CM_RATE_LIMITED, "too many requests of this connection are unanswered");
+    } else if (admit == RPC_ADMIT_NEVER) {
+        rpc_reply_early(w, CM_RATE_LIMITED, "too many requests of this caller are unanswered");
+    } else if (admit == RPC_ADMIT_LATER) {
+        rpc_top_up(s);
     } else if (cm_pool_submit(s->cfg.pool, &w->task, &err) != CM_OK) {
+        rpc_caller_leave(s, caller);
         rpc_reply_early(w, CM_UNAVAILABLE, err.text);
     }
 }
@@ -140,6 +158,7 @@ static void on_aio(void *arg)
         work_next(w);
         return;
     case WORK_UNSET:
+    case WORK_WAITING:
     case WORK_RUNNING:
     case WORK_PARKED:
     case WORK_DUE:
@@ -200,7 +219,7 @@ static enum cm_code work_start(struct cm_rpc_server *s, struct cm_err *err)
 void rpc_top_up(struct cm_rpc_server *s)
 {
     pthread_mutex_lock(&s->lock);
-    bool need = !s->stopping && s->n_works < s->cfg.contexts + s->n_parked;
+    bool need = !s->stopping && s->n_works < s->cfg.contexts + s->n_parked + s->n_waiting;
     pthread_mutex_unlock(&s->lock);
     struct cm_err err;
     if (need && work_start(s, &err) != CM_OK)
@@ -248,6 +267,14 @@ static void note_address(struct rpc_pipe *p, nng_pipe np)
     nng_strfree(got);
 }
 
+/* Under the lock. */
+static void pipe_free(struct cm_rpc_server *s, struct rpc_pipe *p)
+{
+    if (p)
+        rpc_caller_unref(s, p->caller);
+    cm_free(p);
+}
+
 static void pipe_add(struct cm_rpc_server *s, nng_pipe np)
 {
     uint32_t id = (uint32_t)nng_pipe_id(np);
@@ -263,20 +290,19 @@ static void pipe_add(struct cm_rpc_server *s, nng_pipe np)
     struct rpc_pipe *p = cm_xcalloc(1, sizeof(*p));
     p->id = id;
     p->last_seen = cm_monotonic_now();
+    p->caller = rpc_caller_new();
     note_address(p, np);
     pthread_mutex_lock(&s->lock);
-    struct rpc_pipe *old = cm_map_put(s->pipes, pipe_key(&id), p);
+    pipe_free(s, cm_map_put(s->pipes, pipe_key(&id), p));
     pthread_mutex_unlock(&s->lock);
-    cm_free(old);
 }
 
 static void pipe_remove(struct cm_rpc_server *s, nng_pipe np)
 {
     uint32_t id = (uint32_t)nng_pipe_id(np);
     pthread_mutex_lock(&s->lock);
-    struct rpc_pipe *p = cm_map_remove(s->pipes, pipe_key(&id));
+    pipe_free(s, cm_map_remove(s->pipes, pipe_key(&id)));
     pthread_mutex_unlock(&s->lock);
-    cm_free(p);
     rpc_park_wake_all(s, id, CM_RPC_GONE);
 }
 
@@ -371,6 +397,11 @@ enum cm_code cm_rpc_server_new(const struct cm_rpc_server_config *cfg,
     s->cfg = *cfg;
     if (!s->cfg.per_pipe_max)
         s->cfg.per_pipe_max = 64;
+    if (!s->cfg.caller_waiting_max)
+        s->cfg.caller_waiting_max = 16;
+    /* A client of ours asks again after a quarter of a second: this is 250 requests too many. */
+    if (!s->cfg.caller_refused_max)
+        s->cfg.caller_refused_max = 1000;
     if (!s->cfg.ticket_life)
         s->cfg.ticket_life = CM_HOUR;
     if (!s->cfg.heartbeat)
@@ -384,6 +415,7 @@ enum cm_code cm_rpc_server_new(const struct cm_rpc_server_config *cfg,
     s->methods = cm_map_new();
     s->pipes = cm_map_new();
     s->tokens = cm_map_new();
+    s->callers = cm_map_new();
     s->failures = cm_map_new();
     s->proofs = cm_map_new();
     uint64_t first;
@@ -443,7 +475,7 @@ unsigned cm_rpc_server_busy(struct cm_rpc_server *s)
 
 static bool at_rest(struct cm_rpc_server *s)
 {
-    if (s->n_inside)
+    if (s->n_inside || s->n_tasks)
         return false;
     CM_LIST_EACH(l, &s->works)
     {
@@ -500,8 +532,9 @@ void cm_rpc_server_free(struct cm_rpc_server *s)
     struct cm_str key;
     void *p;
     while (s->pipes && cm_map_next(s->pipes, &it, &key, &p))
-        cm_free(p);
+        pipe_free(s, p);
     cm_map_free(s->pipes);
+    cm_map_free(s->callers);
     cm_map_free(s->methods);
     cm_map_free(s->tokens);
     cm_map_free(s->failures);
@@ -515,7 +548,11 @@ void cm_rpc_server_free(struct cm_rpc_server *s)
 void cm_rpc_server_stats(struct cm_rpc_server *s, struct cm_rpc_stats *ret)
 {
     pthread_mutex_lock(&s->lock);
-    *ret = (struct cm_rpc_stats){s->requests, s->refused, s->n_running - s->n_parked, s->n_parked,
-                                 (unsigned)cm_map_count(s->pipes)};
+    *ret = (struct cm_rpc_stats){s->requests,
+                                 s->refused,
+                                 s->n_running - s->n_parked,
+                                 s->n_parked,
+                                 (unsigned)cm_map_count(s->pipes),
+                                 (unsigned)cm_map_count(s->callers)};
     pthread_mutex_unlock(&s->lock);
 }

@@ -88,7 +88,13 @@ struct cm_rpc_server_config {
     unsigned contexts; /* requests in work at once, parked ones not counted: 16 to 256 */
     unsigned parked_max;
     unsigned per_pipe_max; /* unanswered requests of one connection; 0: 64 */
-    cm_usec ticket_life;   /* 0: one hour */
+    /* Requests that one caller has with the pool at once, over all its connections, so that the
+     * rest of the pool's threads is there for others; 0: no bound. Further ones wait, so many
+     * (0: 16); beyond that they are refused with CM_RATE_LIMITED, to be asked again; and who goes
+     * on asking without a pause loses the connection. */
+    unsigned caller_running_max, caller_waiting_max;
+    unsigned caller_refused_max; /* of that, in a second; 0: 1000 */
+    cm_usec ticket_life;         /* 0: one hour */
     cm_usec
         heartbeat; /* 0: CM_RPC_HEARTBEAT; a connection that is silent for three of it is dropped */
     struct {
@@ -146,6 +152,6 @@ CM_DEFINE_CLEANUP(cm_rpc_server, cm_rpc_server_free)
 
 struct cm_rpc_stats {
     uint64_t requests, refused; /* since start */
-    unsigned running, parked, connections;
+    unsigned running, parked, connections, callers;
 };
 void cm_rpc_server_stats(struct cm_rpc_server *s, struct cm_rpc_stats *ret);

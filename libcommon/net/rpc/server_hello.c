@@ -247,6 +247,8 @@ static enum cm_code welcome(struct rpc_work *w, const Coder__Rpc__V1__CallerInfo
     id.kind = h->kind;
     id.api_version = h->api_version;
     if (code == CM_OK)
+        rpc_caller_known(w, id.subject_id);
+    if (code == CM_OK)
         code = make_ticket(w, &id, secret, &ticket, err);
     if (code != CM_OK)
         return code;

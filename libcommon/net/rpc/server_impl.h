@@ -19,6 +19,19 @@
 #define RPC_HEADER_SECRET  "Coder-Rpc-Secret"
 #define RPC_HEADER_ADDRESS "Coder-Rpc-Client"
 
+/* Whoever calls, over whatever connections. All under the lock, but known and id, which are set
+ * when it is made. */
+struct rpc_caller {
+    unsigned refs;     /* its connections, requests, and those of them that run */
+    bool known;        /* by a ticket; otherwise it is one connection */
+    struct cm_uuid id; /* known: the subject's */
+    unsigned running;  /* in the pool's queue or on one of its threads */
+    unsigned n_waiting;
+    struct cm_link waiting; /* for one of those to end */
+    unsigned refused;       /* since refused_since, for having too much unanswered */
+    cm_usec refused_since;
+};
+
 /* A connection. Found by nng's pipe id, since the pipe may be gone while its requests are still in
  * work. */
 struct rpc_pipe {
@@ -27,11 +40,13 @@ struct rpc_pipe {
     char address[RPC_ADDRESS_MAX];
     cm_usec last_seen;
     unsigned unanswered;
+    struct rpc_caller *caller;
 };
 
 enum rpc_work_state {
     WORK_UNSET,
     WORK_RECEIVING, /* nng has it: waits for a request */
+    WORK_WAITING,   /* has been received, and its caller has enough with the pool */
     WORK_RUNNING,   /* in the pool's queue or on one of its threads */
     WORK_PARKED,    /* waits for cm_rpc_resume */
     WORK_DUE,       /* woken, but the pool was full: the timer tries again */
@@ -51,6 +66,7 @@ struct rpc_work {
 
     nng_msg *msg;
     uint32_t pipe;
+    struct rpc_caller *caller; /* from arrival to answer; NULL: its connection was gone by then */
     bool is_unix;
     char address[RPC_ADDRESS_MAX];
     cm_usec arrived;
@@ -64,7 +80,7 @@ struct rpc_work {
     uint64_t token; /* 0: not parked in this run */
     bool woken;     /* while the handler that parked still runs */
     enum cm_rpc_wake wake;
-    struct cm_link wait; /* of parked, or of due */
+    struct cm_link wait; /* of parked, of due, or of its caller's */
     bool admitted;       /* one of n_admitted */
     bool closed;         /* at rest for good: the server stops */
 };
@@ -97,9 +113,11 @@ struct cm_rpc_server {
     size_t n_keys;
     struct cm_link works;
     unsigned n_works, n_parked, n_running;
-    unsigned n_admitted;   /* of those running: what was not refused at once */
-    struct cm_map *pipes;  /* 4 bytes of id -> struct rpc_pipe */
-    struct cm_map *tokens; /* 8 bytes -> parked struct rpc_work */
+    unsigned n_admitted;         /* of those running: what was not refused at once */
+    unsigned n_waiting, n_tasks; /* of all callers: waiting, running */
+    struct cm_map *callers;      /* 16 bytes of id -> struct rpc_caller that is known */
+    struct cm_map *pipes;        /* 4 bytes of id -> struct rpc_pipe */
+    struct cm_map *tokens;       /* 8 bytes -> parked struct rpc_work */
     struct cm_link parked, due;
     uint64_t next_token;
     bool draining;             /* nothing parks any more, and nothing new is admitted */
@@ -122,7 +140,29 @@ size_t rpc_keys_copy(struct cm_rpc_server *s, struct cm_rpc_key out[RPC_KEYS_MAX
 /* Keeps as many contexts receiving or working as configured, whatever is parked. */
 void rpc_top_up(struct cm_rpc_server *s);
 
+/* server_caller.c: all under the lock, but rpc_caller_known and rpc_caller_leave. */
+struct rpc_caller *rpc_caller_new(void);
+struct rpc_caller *rpc_caller_ref(struct rpc_caller *c); /* NULL is fine, here and below */
+void rpc_caller_unref(struct cm_rpc_server *s, struct rpc_caller *c);
+/* The request has shown whose it is, and with it its connection. */
+void rpc_caller_known(struct rpc_work *w, struct cm_uuid id);
+enum rpc_admission {
+    RPC_ADMIT_NOW,   /* it counts as running: submit it */
+    RPC_ADMIT_LATER, /* it waits, and is submitted by itself */
+    RPC_ADMIT_NEVER, /* refuse it now */
+};
+enum rpc_admission rpc_caller_admit(struct rpc_work *w);
+/* It is refused for what is unanswered. True: it is one of so many that its caller cannot be
+ * waiting for answers, and the connection is to be closed. */
+bool rpc_caller_refused(struct rpc_work *w);
+/* Of one that was parked: now, or when its caller has fewer with the pool. */
+void rpc_caller_submit(struct rpc_work *w);
+/* A pool thread has done with what counted as running for c. */
+void rpc_caller_leave(struct cm_rpc_server *s, struct rpc_caller *c);
+
 /* server_park.c */
+/* Under the lock: to the pool, now or when it has room. */
+void rpc_hand_over(struct cm_rpc_server *s, struct rpc_work *w);
 /* Hands woken requests that found the pool full to it again. */
 void rpc_park_resubmit(struct cm_rpc_server *s);
 void rpc_park_tick(void *server);

@@ -24,8 +24,7 @@ static void want_tick(struct cm_rpc_server *s)
     cm_loop_post(s->cfg.loop, start_tick, s);
 }
 
-/* Under the lock. */
-static void submit(struct cm_rpc_server *s, struct rpc_work *w)
+void rpc_hand_over(struct cm_rpc_server *s, struct rpc_work *w)
 {
     w->state = WORK_RUNNING;
     w->rq.wake = w->wake;
@@ -49,7 +48,7 @@ static void wake(struct cm_rpc_server *s, struct rpc_work *w, enum cm_rpc_wake w
     }
     cm_list_unlink(&w->wait);
     s->n_parked--;
-    submit(s, w);
+    rpc_caller_submit(w);
 }
 
 uint64_t cm_rpc_park(struct cm_rpc_request *rq)
@@ -89,7 +88,7 @@ bool rpc_park_settle(struct rpc_work *w)
     }
     if (w->woken) {
         w->woken = false;
-        submit(s, w);
+        rpc_caller_submit(w);
     }
     pthread_mutex_unlock(&s->lock);
     if (parked)
@@ -126,7 +125,7 @@ void rpc_park_resubmit(struct cm_rpc_server *s)
     for (struct cm_link *l; (l = cm_list_pop(&s->due));)
         cm_list_push(&again, l);
     for (struct cm_link *l; (l = cm_list_pop(&again));)
-        submit(s, cm_container_of(l, struct rpc_work, wait));
+        rpc_hand_over(s, cm_container_of(l, struct rpc_work, wait));
     pthread_mutex_unlock(&s->lock);
 }
 

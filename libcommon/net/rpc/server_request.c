@@ -119,6 +119,7 @@ static bool open_ticket(struct rpc_work *w, const Coder__Rpc__V1__Envelope *e)
     cm_secret_wipe(keys, sizeof(keys));
     if (code == CM_OK) {
         w->rq.who = &w->ticket->identity;
+        rpc_caller_known(w, w->ticket->identity.subject_id);
         return true;
     }
     CM_DEBUG("rpc: no ticket", CM_F_CSTR(client, w->address), CM_F_ERR(&err));
@@ -271,8 +272,12 @@ static void begin(struct rpc_work *w, void *thread_ctx)
 void rpc_work_task(struct cm_task *t, void *thread_ctx)
 {
     struct rpc_work *w = cm_container_of(t, struct rpc_work, task);
+    /* Once it is answered or parked, the work may be another's. */
+    struct cm_rpc_server *s = w->server;
+    struct rpc_caller *c = w->caller;
     if (w->method)
         run_handler(w, thread_ctx);
     else
         begin(w, thread_ctx);
+    rpc_caller_leave(s, c);
 }

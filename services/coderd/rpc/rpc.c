@@ -179,6 +179,7 @@ enum cm_code coderd_rpc_start(struct coderd *app, struct cm_err *err)
                                        .n_tables = CM_COUNT_OF(tables),
                                        .contexts = 64,
                                        .parked_max = 4096,
+                                       .caller_running_max = CM_MAX(app->n_workers / 2, 1U),
                                        .hello = on_hello,
                                        .psk = on_psk};
     for (int k = CM_RPC_AGENT; k <= CM_RPC_EXTERNAL; k++) {

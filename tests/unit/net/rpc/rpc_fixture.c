@@ -137,6 +137,7 @@ static enum cm_code hello(void *app, void *thread_ctx, struct cm_arena *a,
     snprintf(f->last_key, sizeof(f->last_key), "%.*s", CM_STR_ARG(h->key_name));
     f->last_tags = h->n_tags;
     memset(ret->subject_id.b, 7, sizeof(ret->subject_id.b));
+    ret->subject_id.b[15] = (uint8_t)h->kind;
     ret->name = h->name;
     ret->tags = h->tags;
     ret->n_tags = h->n_tags;
@@ -200,6 +201,9 @@ void server_start(struct rpc_server_fixture *f, const struct server_options *o)
         .n_tables = 1,
         .contexts = o->contexts ? o->contexts : 16,
         .parked_max = 1000,
+        .caller_running_max = o->caller_running,
+        .caller_waiting_max = o->caller_waiting,
+        .caller_refused_max = o->caller_refused,
         .api = {[CM_RPC_AGENT] = {1, 3}, [CM_RPC_BUILTIN] = {1, 2}, [CM_RPC_EXTERNAL] = {1, 2}},
         .fake_secret = {1, 2, 3},
         .hello = hello,

@@ -39,6 +39,7 @@ struct server_options {
     unsigned contexts, threads;
     cm_usec ticket_life, heartbeat;
     size_t queue_max;
+    unsigned caller_running, caller_waiting, caller_refused;
     uint8_t key_byte; /* of the ticket key */
 };
 

@@ -323,6 +323,7 @@ static void a_drain_ends_what_is_in_work_and_refuses_the_rest(void **state)
     call_with(b, "test.Slow", &opts, &slow);
     call(&b->c, "test.Wait", "n", "v", SOON, &parked);
     until(&b->c, &b->s.at_once, 1);
+    wait_until_parked(b, 1);
     until_busy(b, 2);
     server_drain(&b->s);
     until(&b->c, &parked.done, 1);
