@@ -105,7 +105,7 @@ def signing_in_with_a_token(c, admin):
 def who_am_i(c, admin):
     [me] = json.loads(c.coder("whoami", "-o", "json", client=admin).stdout)
     assert me["url"] == c.url and me["username"] == "admin" and me["user_id"] == admin.user["id"]
-    assert me["organization_ids"] == admin.user["organization_ids"] and me["roles"]["*"] == ["owner"]
+    assert me["organization_ids"] == admin.user["organization_ids"] and me["roles"] == {"*": ["Owner"]}
 
 
 def versions(c, admin):
@@ -321,6 +321,7 @@ def resources_are_shown_as_a_tree(c, admin):
     assert TREE in c.coder("templates", "push", "several", "-d", "several", "-y", client=admin).stdout
     assert "coder ssh more.a" in c.coder("create", "more", "--template", "several", "-y", client=admin).stdout
     lines = c.coder("show", "more", client=admin).stdout.splitlines()
+    assert re.search("^\u2502 admin/more \\(running since \\d+s\\) several:[a-z]+_[a-z]+[0-9]+ +\u2502$", lines[1]), lines
     assert len({len(line) for line in lines}) == 1, lines
     assert re.search("^\u2502 \u2514\u2500 b \\(linux, arm64\\) +\u29be connecting \\[\\d+s\\]  "
                      "\u2718 agent has not yet connected +\\(unknown\\)  coder ssh more.b \u2502$", lines[-2]), lines

@@ -163,6 +163,14 @@ void show_resources(struct cli *cli, const struct resources_shown *r)
 
 /* --- the command --- */
 
+/* In whole seconds: "1h0m5s". */
+static const char *seconds_text(struct cm_arena *a, cm_usec d)
+{
+    CM_AUTOBUF struct cm_buf text = CM_BUF_INIT(64);
+    cm_duration_format(&text, d / CM_SECOND * CM_SECOND);
+    return cm_arena_cstr(a, cm_buf_view(&text));
+}
+
 static enum cm_code run(struct cli *cli, struct cm_err *err)
 {
     const struct show_opts *o = cli->opts;
@@ -179,7 +187,14 @@ static enum cm_code run(struct cli *cli, struct cm_err *err)
             stderr, "The last build has failed: %.*s\n",
             (int)(o->details ? b->job->error.len : CM_MIN(b->job->error.len, (size_t)ERROR_SHOWN)),
             b->job->error.ptr);
-    show_resources(cli, &(struct resources_shown){.resources = b->resources,
+    cm_usec age = CM_MAX(cm_time_now().us - b->created_at.us, (cm_usec)0);
+    const char *title =
+        cm_arena_printf(cli->arena, "%.*s/%.*s (%s since %s) %.*s:%.*s", CM_STR_ARG(w->owner_name),
+                        CM_STR_ARG(w->name), api_workspace_status_enum.texts[b->status],
+                        seconds_text(cli->arena, age), CM_STR_ARG(w->template_name),
+                        CM_STR_ARG(b->template_version_name));
+    show_resources(cli, &(struct resources_shown){.title = title,
+                                                  .resources = b->resources,
                                                   .n = b->n_resources,
                                                   .transition = b->transition,
                                                   .workspace = w->name,

@@ -14,7 +14,7 @@ static enum cm_code run(struct cli *cli, struct cm_err *err)
     for (size_t i = 0; i < me->n_organization_ids; i++)
         cm_buf_printf(&orgs, "%s%s", i ? "," : "", cm_uuid_text(me->organization_ids[i]).s);
     for (size_t i = 0; i < me->n_roles; i++)
-        cm_buf_printf(&roles, "%s%.*s", i ? "," : "", CM_STR_ARG(me->roles[i].name));
+        cm_buf_printf(&roles, "%s*:%.*s", i ? "," : "", CM_STR_ARG(me->roles[i].display_name));
     if (strcmp(cli->output.format, "text") == 0) {
         printf("Coder is running at %s, You're authenticated as %.*s !\n", cm_sdk_url(cli->sdk),
                CM_STR_ARG(me->username));
@@ -38,12 +38,12 @@ static enum cm_code run(struct cli *cli, struct cm_err *err)
     cm_buf_printf(&json, ",\"user_id\":\"%s\",\"organization_ids\":[", cm_uuid_text(me->id).s);
     for (size_t i = 0; i < me->n_organization_ids; i++)
         cm_buf_printf(&json, "%s\"%s\"", i ? "," : "", cm_uuid_text(me->organization_ids[i]).s);
-    cm_buf_cstr(&json, "],\"roles\":{\"*\":[");
+    cm_buf_cstr(&json, "],\"roles\":{");
     for (size_t i = 0; i < me->n_roles; i++) {
-        cm_buf_cstr(&json, i ? "," : "");
-        cm_json_write_str(&json, me->roles[i].name);
+        cm_buf_cstr(&json, i ? "," : "\"*\":[");
+        cm_json_write_str(&json, me->roles[i].display_name);
     }
-    cm_buf_cstr(&json, "]}}]");
+    cm_buf_cstr(&json, me->n_roles ? "]}}]" : "}}]");
     ui_json_print(cm_buf_view(&json));
     return CM_OK;
 }

@@ -251,24 +251,23 @@ const char *ui_now(struct cm_arena *a)
 const char *ui_ago(struct cm_arena *a, struct cm_time t)
 {
     cm_usec d = cm_time_now().us - t.us;
-    long long s = d > 0 ? (long long)(d / CM_SECOND) : 0;
-    if (s < 60)
-        return cm_arena_printf(a, "%llds", s);
-    if (s < 3600)
-        return cm_arena_printf(a, "%lldm", s / 60);
-    if (s < 86400)
-        return cm_arena_printf(a, "%lldh%lldm", s / 3600, s % 3600 / 60);
-    return cm_arena_printf(a, "%lldd%lldh", s / 86400, s % 86400 / 3600);
+    return ui_duration(a, d < 0 ? -d : d);
 }
 
 const char *ui_duration(struct cm_arena *a, cm_usec d)
 {
+    long long minutes = (long long)(d / CM_MINUTE);
     CM_AUTOBUF struct cm_buf text = CM_BUF_INIT(64);
-    cm_duration_format(&text, d);
-    struct cm_str s = cm_buf_view(&text);
-    if (cm_str_ends(s, CM_STR("m0s")))
-        s.len -= 2;
-    if (cm_str_ends(s, CM_STR("h0m")))
-        s.len -= 2;
-    return cm_arena_cstr(a, s);
+    if (d > CM_DAY)
+        minutes -= minutes % 60;
+    const struct {
+        long long n;
+        char unit;
+    } parts[] = {{minutes / 1440, 'd'}, {minutes / 60 % 24, 'h'}, {minutes % 60, 'm'}};
+    if (!minutes)
+        return d > 0 ? "<1m" : "0s";
+    for (size_t i = 0; i < CM_COUNT_OF(parts); i++)
+        if (parts[i].n)
+            cm_buf_printf(&text, "%lld%c", parts[i].n, parts[i].unit);
+    return cm_arena_cstr(a, cm_buf_view(&text));
 }

@@ -31,7 +31,9 @@ bool ui_wants_json(const struct cli *cli);
 const char *ui_time(struct cm_arena *a, struct cm_time t);
 /* "Nov 23 18:52:34", local time, for sentences. */
 const char *ui_now(struct cm_arena *a);
-/* "5m" in words, for how long ago something was: "5 minutes". */
+/* How long ago something was, as ui_duration. */
 const char *ui_ago(struct cm_arena *a, struct cm_time t);
-/* A duration without what is zero at its end: "8h", "1h30m". */
+/* In whole minutes, and over a day in whole hours, without what is zero: "8h", "1h30m", "2d3h";
+ * "<1m".
+ */
 const char *ui_duration(struct cm_arena *a, cm_usec d);

@@ -217,8 +217,10 @@ static enum cm_code coordinate(struct api_req *r, struct cm_err *err)
     struct view v;
     if (r->route->rule.kind == RULE_OBJECT && param(r, &v, err) != CM_OK)
         return err->code == CM_DENIED ? api_not_found(err) : err->code;
+    /* Clients of tailnet give up on a conflict, and show what it says; on a 501 they would ask for
+     * ever. */
     return api_reply_message(
-        r, 501, "This deployment does not coordinate tailnet connections.",
+        r, 409, "This deployment does not coordinate tailnet connections.",
         "Use the coder command of this deployment (see /install.sh), which has a tunnel of its "
         "own for ssh and port forwarding.");
 }
