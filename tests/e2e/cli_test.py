@@ -115,7 +115,8 @@ def versions(c, admin):
 
 
 def templates_and_workspaces_in_lists(c, admin):
-    assert "local" in c.coder("templates", "list", client=admin).stdout
+    assert re.search(r"^local +coder +[A-Z][a-z]+ \d+, 20\d\d +1 active developer ", c.coder("templates", "list", client=admin).stdout,
+                     re.M)
     [ws] = json.loads(c.coder("list", "-o", "json", client=admin).stdout)
     assert ws["name"] == "dev" and ws["template_name"] == "local" and ws["latest_build"]["status"] == "running"
     assert re.search(r"^  admin/dev +local +Started ", c.coder("list", client=admin).stdout, re.M)
@@ -211,11 +212,14 @@ def users(c, admin):
 
 def when_a_workspace_starts_and_stops_by_itself(c, admin):
     shown = lambda *args: c.coder("schedule", *args, client=admin).stdout
-    assert re.search(r"^admin/dev +9:30AM Mon-Fri \(Europe/Dublin\) +20\d\d-", shown("start", "dev", "9:30AM", "Mon-Fri",
+    assert re.search(r"^  admin/dev +9:30AM Mon-Fri \(Europe/Dublin\) +20\d\d-", shown("start", "dev", "9:30AM", "Mon-Fri",
                                                                                    "Europe/Dublin"), re.M)
     [ws] = json.loads(c.coder("list", "-o", "json", client=admin).stdout)
     assert ws["autostart_schedule"] == "CRON_TZ=Europe/Dublin 30 9 * * Mon-Fri"
     assert " 2h30m " in shown("stop", "dev", "150")
+    [row] = json.loads(shown("show", "dev", "-o", "json"))
+    assert set(row) == {"workspace", "starts_at", "starts_next", "stops_after", "stops_next"}, row
+    assert (row["workspace"], row["starts_at"], row["stops_after"]) == ("admin/dev", "9:30AM Mon-Fri (Europe/Dublin)", "2h30m"), row
     assert "9:30AM Mon-Fri (Europe/Dublin)" in shown("show", "dev")
     shown("start", "dev", "manual")
     shown("stop", "dev", "manual")
@@ -254,6 +258,8 @@ def keys_roles_and_provisioners(c, admin):
     assert token["token_name"] == "seen"
     c.coder("tokens", "remove", "seen", "--delete", client=admin)
     c.coder("users", "create", "--username", "eve", "--email", "eve@example.com", "--password", PASSWORD, client=admin)
+    text = c.coder("users", "show", "eve", client=admin).stdout
+    assert re.search(r"^Username: +eve +$", text, re.M) and re.search(r"^Organizations: +coder +$", text, re.M), text
     roles = lambda: [r["name"] for r in json.loads(c.coder("users", "show", "eve", "-o", "json", client=admin).stdout)["roles"]]
     c.coder("users", "edit-roles", "eve", "--roles", "template-admin,user-admin", client=admin)
     assert sorted(roles()) == ["template-admin", "user-admin"]
@@ -350,6 +356,8 @@ def a_template_comes_from_standard_input(c, admin):
 
 
 def versions_of_a_template(c, admin):
+    assert re.search(r"^\S+ +20\d\d-\S+ +admin +Succeeded +Active", c.coder("templates", "versions", "list", "local",
+                                                                            client=admin).stdout, re.M)
     rows = lambda *args: json.loads(c.coder("templates", "versions", "list", "local", "-o", "json", *args, client=admin).stdout)
     [first] = [r for r in rows() if r["active"]]
     c.coder("templates", "push", "local", "-d", "local", "--name", "second", "--activate=false", "-y", client=admin)
@@ -364,7 +372,7 @@ def versions_of_a_template(c, admin):
     assert "Archived 1 versions" in c.coder("templates", "archive", "local", "--all", "-y", client=admin).stdout
     refused(c, "templates", "versions", "promote", "-t", "local", "--template-version", "nosuch",
             says="versions list local", client=admin)
-    assert "No presets found" in c.coder("templates", "presets", "list", "local", client=admin).stderr
+    assert "No presets found" in c.coder("templates", "presets", "list", "local", client=admin).stdout
 
 
 def organizations_their_members_and_groups(c, admin):
@@ -430,6 +438,7 @@ def careless_mistakes_get_an_answer(c, admin):
             (["templates", "init", "--id", "local"], "exists already: choose another folder"),
             (["templates", "push", "x", "-d", "nosuch", "-y"], "nosuch: No such file or directory"),
             (["templates", "push", "x", "-d", "empty", "-y"], "it has no .tf file"),
+            (["templates", "push", "my_template", "-d", "local", "-y"], "letters and digits, with single hyphens"),
             (["templates", "delete", "nosuch", "-y"], "coder templates list"),
             (["templates", "delete", "local", "-y"], "All workspaces must be deleted"),
             (["login"], None)):

@@ -49,9 +49,11 @@ CM_MUST_USE enum cm_code split_pair(struct cm_arena *a, const char *text, struct
 CM_MUST_USE enum cm_code json_member(struct cli *cli, struct cm_str body, const char *key,
                                      struct cm_str *ret, struct cm_err *err);
 
-/* The workspaces of a search. Where JSON is wanted they are printed, and *ret is NULL. */
+/* The workspaces of a search. ret_json: the list as the server has sent it, for ui_json_print; or
+ * NULL. */
 CM_MUST_USE enum cm_code query_workspaces(struct cli *cli, const char *search,
-                                          struct api_workspaces_response **ret, struct cm_err *err);
+                                          struct api_workspaces_response **ret,
+                                          struct cm_str *ret_json, struct cm_err *err);
 
 /* Prints [{"Key":<each of the body>, and what more adds}, ...]; more may be NULL. */
 CM_MUST_USE enum cm_code json_rows(struct cli *cli, struct cm_str body, const char *key,

@@ -35,23 +35,19 @@ enum cm_code json_member(struct cli *cli, struct cm_str body, const char *key, s
 }
 
 enum cm_code query_workspaces(struct cli *cli, const char *search,
-                              struct api_workspaces_response **ret, struct cm_err *err)
+                              struct api_workspaces_response **ret, struct cm_str *ret_json,
+                              struct cm_err *err)
 {
     struct cm_str body;
 
-    *ret = NULL;
     if (cli_session(cli, err) != CM_OK)
         return err->code;
     if (cm_sdk_raw(cli->sdk, cli->arena, "GET", NULL, NULL, &body, err, "/api/v2/workspaces?q=%s",
                    cm_sdk_part(cli->arena, cm_str(search))) != CM_OK)
         return cm_err_wrap(err, "query workspaces");
-    if (!ui_wants_json(cli))
-        return cm_json_decode_answer(&api_workspaces_response_msg, cli->arena, body, (void **)ret,
-                                     err);
-    if (json_member(cli, body, "workspaces", &body, err) != CM_OK)
+    if (ret_json && json_member(cli, body, "workspaces", ret_json, err) != CM_OK)
         return err->code;
-    ui_json_print(body);
-    return CM_OK;
+    return cm_json_decode_answer(&api_workspaces_response_msg, cli->arena, body, (void **)ret, err);
 }
 
 enum cm_code json_rows(struct cli *cli, struct cm_str body, const char *key,

@@ -72,9 +72,13 @@ static enum cm_code run(struct cli *cli, struct cm_err *err)
     struct api_workspaces_response *answer = NULL;
     const char *search = o->all && !cm_conf_given(cli->conf, "search") ? "" : o->search;
 
-    enum cm_code code = query_workspaces(cli, search, &answer, err);
-    if (code != CM_OK || !answer)
-        return code;
+    struct cm_str json;
+    if (query_workspaces(cli, search, &answer, &json, err) != CM_OK)
+        return err->code;
+    if (ui_wants_json(cli)) {
+        ui_json_print(json);
+        return CM_OK;
+    }
     if (!answer->n_workspaces) {
         fprintf(stderr, "No workspaces found! Create one:\n\n  coder create <name>\n\n");
         return CM_OK;

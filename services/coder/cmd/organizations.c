@@ -93,7 +93,8 @@ static enum cm_code run_show(struct cli *cli, struct cm_err *err)
             return CM_OK;
         }
         if (strcmp(cli->output.format, "text") == 0) {
-            printf("Organization %.*s (%s)\n", CM_STR_ARG(one->name), cm_uuid_text(one->id).s);
+            printf("%s %.*s (%s)\n", selected ? "Current CLI Organization:" : "Organization",
+                   CM_STR_ARG(one->name), cm_uuid_text(one->id).s);
             return CM_OK;
         }
         body = cm_arena_fmt(cli->arena, "[%.*s]", CM_STR_ARG(body));

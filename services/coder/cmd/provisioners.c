@@ -1,13 +1,19 @@
 /* provisioner list, jobs and keys: what the deployment knows of its provisioners. */
 #include "cmd/provisioners.h"
 
-static const char *tags_text(struct cm_arena *a, const struct cm_pair *tags, size_t n)
+static const char *tags_text(struct cm_arena *a, const struct cm_pair *tags, size_t n, char sign)
 {
     CM_AUTOBUF struct cm_buf out = CM_BUF_INIT(65536);
     for (size_t i = 0; i < n; i++)
-        cm_buf_printf(&out, "%s%.*s=%.*s", i ? " " : "", CM_STR_ARG(tags[i].key),
+        cm_buf_printf(&out, "%s%.*s%c%.*s", i ? " " : "", CM_STR_ARG(tags[i].key), sign,
                       CM_STR_ARG(tags[i].value));
     return cm_arena_cstr(a, cm_buf_view(&out));
+}
+
+/* "map[owner: scope:organization]", which scripts know. */
+static void tags_cell(struct cm_arena *a, struct ui_table *t, const struct cm_pair *tags, size_t n)
+{
+    ui_table_cellf(t, "map[%s]", tags_text(a, tags, n, ':'));
 }
 
 static void id_cell(struct ui_table *t, struct cm_uuid id)
@@ -132,7 +138,7 @@ static enum cm_code run_list(struct cli *cli, struct cm_err *err)
         ui_table_cell(t, d->name);
         ui_table_cell(t, d->version);
         ui_table_cell(t, d->api_version);
-        ui_table_cell(t, cm_str(tags_text(cli->arena, d->tags, d->n_tags)));
+        tags_cell(cli->arena, t, d->tags, d->n_tags);
         ui_table_cell(t, d->key_name);
         ui_table_cell(t,
                       cm_str(d->status ? api_provisioner_daemon_status_enum.texts[d->status] : ""));
@@ -195,7 +201,7 @@ static void job_cells(struct cli *cli, struct ui_table *t, const struct api_prov
     id_cell(t, j->worker_id);
     ui_table_cell(t, j->worker_name);
     id_cell(t, j->file_id);
-    ui_table_cell(t, cm_str(tags_text(cli->arena, j->tags, j->n_tags)));
+    tags_cell(cli->arena, t, j->tags, j->n_tags);
     ui_table_cellf(t, "%lld", (long long)j->queue_position);
     ui_table_cellf(t, "%lld", (long long)j->queue_size);
     id_cell(t, j->organization_id);
@@ -383,7 +389,7 @@ static enum cm_code run_key_list(struct cli *cli, struct cm_err *err)
         ui_table_row(t);
         time_cell(cli, t, all[i].created_at);
         ui_table_cell(t, all[i].name);
-        ui_table_cell(t, cm_str(tags_text(cli->arena, all[i].tags, all[i].n_tags)));
+        ui_table_cell(t, cm_str(tags_text(cli->arena, all[i].tags, all[i].n_tags, '=')));
     }
     ui_table_print(t, &cli->output.columns);
     return CM_OK;

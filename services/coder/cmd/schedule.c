@@ -22,12 +22,17 @@ static const char *time_or_empty(struct cm_arena *a, struct cm_time t)
     return t.us && !cm_time_is_zero(t) ? ui_time(a, t) : "";
 }
 
-static void add_row(struct cli *cli, struct ui_table *t, const struct api_workspace *w)
+/* mark: with room for a star, as in the list of workspaces. */
+static void add_row(struct cli *cli, struct ui_table *t, const struct api_workspace *w, bool mark)
 {
     bool has_ttl = cm_has(w->has, API_WORKSPACE_HAS_TTL_MS) && w->ttl_ms > 0;
 
     ui_table_row(t);
-    ui_table_cellf(t, "%.*s/%.*s", CM_STR_ARG(w->owner_name), CM_STR_ARG(w->name));
+    ui_table_cellf(t, "%s%.*s/%.*s",
+                   !mark         ? ""
+                   : w->favorite ? "\u2605 "
+                                 : "  ",
+                   CM_STR_ARG(w->owner_name), CM_STR_ARG(w->name));
     ui_table_cell(t, cm_str(w->autostart_schedule.len
                                 ? schedule_format(cli->arena, w->autostart_schedule)
                                 : ""));
@@ -49,7 +54,7 @@ static enum cm_code print_one(struct cli *cli, struct cm_uuid id, struct cm_err 
     if (cm_sdk_get(cli->sdk, cli->arena, &api_workspace_msg, &w, err, "/api/v2/workspaces/%s",
                    cm_uuid_text(id).s) != CM_OK)
         return cm_err_wrap(err, "get workspace");
-    add_row(cli, t, w);
+    add_row(cli, t, w, true);
     ui_table_print(t, &all_columns);
     return CM_OK;
 }
@@ -70,13 +75,15 @@ static enum cm_code run_show(struct cli *cli, struct cm_err *err)
         search = cm_arena_printf(cli->arena, "owner:%.*s name:%.*s", CM_STR_ARG(owner),
                                  CM_STR_ARG(name));
     }
-    enum cm_code code = query_workspaces(cli, search, &answer, err);
-    if (code != CM_OK || !answer)
-        return code;
+    if (query_workspaces(cli, search, &answer, NULL, err) != CM_OK)
+        return err->code;
     struct ui_table *t = ui_table_new(cli->arena, COLUMNS);
     for (size_t i = 0; i < answer->n_workspaces; i++)
-        add_row(cli, t, &answer->workspaces[i]);
-    ui_table_print(t, &cli->output.columns);
+        add_row(cli, t, &answer->workspaces[i], false);
+    if (ui_wants_json(cli))
+        ui_table_print_json(t);
+    else
+        ui_table_print(t, &cli->output.columns);
     return CM_OK;
 }
 

@@ -206,8 +206,8 @@ static enum cm_code run_presets(struct cli *cli, struct cm_err *err)
     if (ui_wants_json(cli))
         return json_rows(cli, body, "TemplatePreset", NULL, NULL, err);
     if (!n) {
-        fprintf(stderr, "No presets found for template \"%.*s\" and template version \"%.*s\".\n",
-                CM_STR_ARG(t->name), CM_STR_ARG(v->name));
+        printf("No presets found for template \"%.*s\" and template-version \"%.*s\".\n",
+               CM_STR_ARG(t->name), CM_STR_ARG(v->name));
         return CM_OK;
     }
     printf("Showing presets for template \"%.*s\" and template version \"%.*s\".\n",

@@ -33,13 +33,13 @@ static enum cm_code run_list(struct cli *cli, struct cm_err *err)
         const struct api_template *x = &all[i];
         ui_table_row(t);
         ui_table_cell(t, x->name);
-        ui_table_cell(t, cm_str(ui_time(cli->arena, x->created_at)));
-        ui_table_cell(t, cm_str(ui_time(cli->arena, x->updated_at)));
+        ui_table_cell(t, cm_str(ui_date(cli->arena, x->created_at)));
+        ui_table_cell(t, cm_str(ui_date(cli->arena, x->updated_at)));
         ui_table_cell(t, cm_str(cm_uuid_text(x->organization_id).s));
         ui_table_cell(t, x->organization_name);
         ui_table_cell(t, cm_str(api_provisioner_type_enum.texts[x->provisioner]));
         ui_table_cell(t, cm_str(cm_uuid_text(x->active_version_id).s));
-        ui_table_cellf(t, "%lld developer%s", (long long)CM_MAX(x->active_user_count, 0),
+        ui_table_cellf(t, "%lld active developer%s", (long long)CM_MAX(x->active_user_count, 0),
                        x->active_user_count == 1 ? "" : "s");
         ui_table_cell(t, cm_str(duration_text(cli->arena, x->default_ttl_ms)));
     }
@@ -164,7 +164,9 @@ static enum cm_code run_versions(struct cli *cli, struct cm_err *err)
         ui_table_cell(table, all[i].created_by ? all[i].created_by->username : CM_STR(""));
         ui_table_cell(
             table,
-            cm_str(all[i].job ? api_provisioner_job_status_enum.texts[all[i].job->status] : ""));
+            cm_str(all[i].job ? ui_title(cli->arena,
+                                         api_provisioner_job_status_enum.texts[all[i].job->status])
+                              : ""));
         ui_table_cell(table,
                       cm_uuid_eq(all[i].id, t->active_version_id) ? CM_STR("Active") : CM_STR(""));
         ui_table_cell(table, all[i].archived ? CM_STR("Archived") : CM_STR(""));

@@ -1,4 +1,5 @@
 /* templates init, push and pull: folders to template versions and back. */
+#include <ctype.h>
 #include <dirent.h>
 #include <errno.h>
 #include <glob.h>
@@ -15,6 +16,7 @@
 
 #define TEMPLATE_MAX ((size_t)1 << 20)
 #define MESSAGE_LONG 72
+#define NAME_LEN_MAX 32
 
 struct push_opts {
     const char *directory, *name, *message, *variables_file;
@@ -133,6 +135,21 @@ static enum cm_code get_archive(struct cli *cli, const struct push_opts *o, bool
     return ui_confirm(cli, cm_arena_printf(cli->arena, "Upload \"%s\"?", o->directory), true, err);
 }
 
+/* Before all the work, at whose end the server would say so. */
+static enum cm_code name_is_right(const char *name, struct cm_err *err)
+{
+    bool right = *name && strlen(name) <= NAME_LEN_MAX;
+    for (const char *c = name; right && *c; c++)
+        right =
+            isalnum((unsigned char)*c) || (*c == '-' && c > name && isalnum((unsigned char)c[1]));
+    return right ? CM_OK
+                 : cm_err_set(
+                       err, CM_INVALID,
+                       "template name \"%s\" is invalid: it must be 1 to %d letters and digits, "
+                       "with single hyphens between them; name it by 'coder templates push NAME'",
+                       name, NAME_LEN_MAX);
+}
+
 static enum cm_code template_name(struct cli *cli, const struct push_opts *o, bool from_stdin,
                                   const char **ret, struct cm_err *err)
 {
@@ -140,13 +157,13 @@ static enum cm_code template_name(struct cli *cli, const struct push_opts *o, bo
 
     *ret = cli_arg(cli, 0);
     if (*ret)
-        return CM_OK;
+        return name_is_right(*ret, err);
     if (from_stdin)
         return cm_err_set(err, CM_INVALID, "template name argument must be provided");
     if (!realpath(o->directory, real))
         return cm_err_errno(err, CM_NOT_FOUND, "read folder %s", o->directory);
     *ret = cm_arena_cstr(cli->arena, cm_str(cm_fs_basename(real)));
-    return CM_OK;
+    return name_is_right(*ret, err);
 }
 
 /* Asks for what the template wants and was not given. */

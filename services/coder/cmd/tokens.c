@@ -77,7 +77,13 @@ static const struct command create = {
     .run = run_create,
 };
 
-#define COLUMNS "id|name|scopes|allow list|last used|expires at|created at|owner"
+#define COLUMNS         "id|name|scopes|allow list|last used|expires at|created at|owner"
+#define DEFAULT_COLUMNS "id,name,scopes,allow list,last used,expires at,created at"
+
+static const struct cm_conf_list columns_with_owner = {
+    (const char *const[]){"id", "name", "scopes", "allow list", "last used", "expires at",
+                          "created at", "owner"},
+    8};
 
 struct list_opts {
     bool all, expired;
@@ -92,7 +98,8 @@ static const struct cm_opt list_opts[] = {
 };
 
 /* A list as the server tells it. */
-static enum cm_code print_keys(struct cli *cli, struct cm_str body, struct cm_err *err)
+static enum cm_code print_keys(struct cli *cli, struct cm_str body, bool with_owner,
+                               struct cm_err *err)
 {
     struct api_api_key_with_owner *keys = NULL;
     size_t n = 0;
@@ -122,14 +129,13 @@ static enum cm_code print_keys(struct cli *cli, struct cm_str body, struct cm_er
         ui_table_cell(t, keys[i].token_name);
         ui_table_cell(t, cm_buf_view(&scopes));
         ui_table_cell(t, cm_buf_view(&allow));
-        /* A token never used has the epoch in newer answers. */
-        ui_table_cell(t, cm_str(ui_time(cli->arena,
-                                        keys[i].last_used.us ? keys[i].last_used : CM_TIME_ZERO)));
+        ui_table_cell(t, cm_str(ui_time(cli->arena, keys[i].last_used)));
         ui_table_cell(t, cm_str(ui_time(cli->arena, keys[i].expires_at)));
         ui_table_cell(t, cm_str(ui_time(cli->arena, keys[i].created_at)));
         ui_table_cell(t, keys[i].username);
     }
-    ui_table_print(t, &cli->output.columns);
+    ui_table_print(t, with_owner && !cm_conf_given(cli->conf, "column") ? &columns_with_owner
+                                                                        : &cli->output.columns);
     return CM_OK;
 }
 
@@ -144,7 +150,7 @@ static enum cm_code run_list(struct cli *cli, struct cm_err *err)
                    "/api/v2/users/me/keys/tokens?include_all=%s&include_expired=%s",
                    o->all ? "true" : "false", o->expired ? "true" : "false") != CM_OK)
         return cm_err_wrap(err, "list tokens");
-    return print_keys(cli, body, err);
+    return print_keys(cli, body, o->all, err);
 }
 
 static const struct command list = {
@@ -157,7 +163,7 @@ static const struct command list = {
     .uses = USES_OUTPUT,
     .outputs = "table|json",
     .columns = COLUMNS,
-    .default_columns = "id,name,last used,expires at,created at",
+    .default_columns = DEFAULT_COLUMNS,
     .run = run_list,
 };
 
@@ -199,7 +205,7 @@ static enum cm_code run_view(struct cli *cli, struct cm_err *err)
     if (cm_sdk_raw(cli->sdk, cli->arena, "GET", NULL, NULL, &body, err, "/api/v2/users/me/keys/%s",
                    cm_sdk_part(cli->arena, key->id)) != CM_OK)
         return cm_err_wrap(err, "fetch token");
-    return print_keys(cli, cm_arena_fmt(cli->arena, "[%.*s]", CM_STR_ARG(body)), err);
+    return print_keys(cli, cm_arena_fmt(cli->arena, "[%.*s]", CM_STR_ARG(body)), true, err);
 }
 
 static const struct command view = {
@@ -209,7 +215,7 @@ static const struct command view = {
     .uses = USES_OUTPUT,
     .outputs = "table|json",
     .columns = COLUMNS,
-    .default_columns = "id,name,scopes,allow list,last used,expires at,created at",
+    .default_columns = DEFAULT_COLUMNS,
     .min_args = 1,
     .max_args = 1,
     .run = run_view,

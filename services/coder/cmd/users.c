@@ -193,35 +193,78 @@ static const struct command list = {
     .run = run_list,
 };
 
+/* Their names, and in JSON: ["coder","other"]. */
+static enum cm_code organization_names(struct cli *cli, const struct api_user *u,
+                                       struct cm_str **ret, struct cm_buf *json, struct cm_err *err)
+{
+    *ret = CM_NEW_ARRAY(cli->arena, struct cm_str, u->n_organization_ids + 1);
+    cm_buf_char(json, '[');
+    for (size_t i = 0; i < u->n_organization_ids; i++) {
+        struct api_organization *org = NULL;
+        if (cm_sdk_get(cli->sdk, cli->arena, &api_organization_msg, &org, err,
+                       "/api/v2/organizations/%s", cm_uuid_text(u->organization_ids[i]).s) != CM_OK)
+            return cm_err_wrap(err, "get organization \"%s\"",
+                               cm_uuid_text(u->organization_ids[i]).s);
+        (*ret)[i] = org->name;
+        cm_buf_cstr(json, i ? "," : "");
+        cm_json_write_str(json, org->name);
+    }
+    cm_buf_char(json, ']');
+    return CM_OK;
+}
+
+static void line(struct ui_table *t, const char *key, struct cm_str value)
+{
+    ui_table_row(t);
+    ui_table_cellf(t, *key ? "%s:" : "", key);
+    ui_table_cell(t, value);
+}
+
+static void print_user(struct cli *cli, const struct api_user *u, const struct cm_str *orgs)
+{
+    struct ui_table *t = ui_table_new(cli->arena, "key|value");
+    size_t shown = 0;
+    line(t, "ID", cm_str(cm_uuid_text(u->id).s));
+    line(t, "Username", u->username);
+    line(t, "Full name", u->name);
+    line(t, "Email", u->email);
+    line(t, "Status", cm_str(status_text(u)));
+    line(t, "Created At", cm_str(ui_stamp(cli->arena, u->created_at)));
+    line(t, "", CM_STR(""));
+    for (size_t i = 0; i < u->n_roles; i++)
+        if (u->roles[i].display_name.len)
+            line(t, shown++ ? "" : "Roles", u->roles[i].display_name);
+    if (!shown)
+        line(t, "Roles", CM_STR("(none)"));
+    line(t, "", CM_STR(""));
+    for (size_t i = 0; i < u->n_organization_ids; i++)
+        line(t, i ? "" : "Organizations", orgs[i]);
+    if (!u->n_organization_ids)
+        line(t, "Organizations", CM_STR("(none)"));
+    ui_table_print_bare(t);
+}
+
 static enum cm_code run_show(struct cli *cli, struct cm_err *err)
 {
-    struct cm_str body;
+    struct cm_str body, *orgs = NULL;
     struct api_user *u = NULL;
-    CM_AUTOBUF struct cm_buf roles = CM_BUF_INIT(4096), orgs = CM_BUF_INIT(65536);
+    CM_AUTOBUF struct cm_buf names = CM_BUF_INIT(1 << 20);
 
     if (cli_session(cli, err) != CM_OK)
         return err->code;
     if (cm_sdk_raw(cli->sdk, cli->arena, "GET", NULL, NULL, &body, err, "/api/v2/users/%s",
                    cm_sdk_part(cli->arena, cm_str(cli_arg(cli, 0)))) != CM_OK)
         return not_found(cli, err->code);
-    if (ui_wants_json(cli)) {
-        if (json_member(cli, body, NULL, &body, err) != CM_OK)
-            return err->code;
-        ui_json_print(body);
-        return CM_OK;
-    }
-    if (cm_json_decode_answer(&api_user_msg, cli->arena, body, (void **)&u, err) != CM_OK)
+    if (cm_json_decode_answer(&api_user_msg, cli->arena, body, (void **)&u, err) != CM_OK ||
+        organization_names(cli, u, &orgs, &names, err) != CM_OK ||
+        json_member(cli, body, NULL, &body, err) != CM_OK)
         return err->code;
-    for (size_t i = 0; i < u->n_roles; i++)
-        cm_buf_printf(&roles, "%s%.*s", i ? ", " : "", CM_STR_ARG(u->roles[i].display_name));
-    for (size_t i = 0; i < u->n_organization_ids; i++)
-        cm_buf_printf(&orgs, "%s%s", i ? ", " : "", cm_uuid_text(u->organization_ids[i]).s);
-    printf("ID             %s\nUsername       %.*s\nFull name      %.*s\nEmail          "
-           "%.*s\nStatus         %s\n"
-           "Created At     %s\nRoles          %.*s\nOrganizations  %.*s\n",
-           cm_uuid_text(u->id).s, CM_STR_ARG(u->username), CM_STR_ARG(u->name),
-           CM_STR_ARG(u->email), status_text(u), ui_time(cli->arena, u->created_at),
-           CM_STR_ARG(cm_buf_view(&roles)), CM_STR_ARG(cm_buf_view(&orgs)));
+    if (ui_wants_json(cli))
+        ui_json_print(cm_arena_fmt(cli->arena, "%.*s,\"organization_names\":%.*s}",
+                                   CM_STR_ARG(cm_str_sub(body, 0, body.len - 1)),
+                                   CM_STR_ARG(cm_buf_view(&names))));
+    else
+        print_user(cli, u, orgs);
     return CM_OK;
 }
 

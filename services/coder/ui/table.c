@@ -4,7 +4,8 @@
 #include <stdio.h>
 #include <time.h>
 
-#define OUTPUT_MAX ((size_t)256 << 20)
+#define OUTPUT_MAX  ((size_t)256 << 20)
+#define COLUMNS_MAX 64
 
 struct row {
     struct cm_str *cells;
@@ -15,7 +16,7 @@ struct row {
 
 struct ui_table {
     struct cm_arena *a;
-    struct cm_str names[64];
+    struct cm_str names[COLUMNS_MAX];
     size_t n_names;
     struct row *first, *last;
     bool rule_next;
@@ -103,33 +104,53 @@ static void put(struct cm_buf *out, struct cm_str s, size_t pad_to, bool upper)
     cm_buf_printf(out, "%*s", (int)(pad_to - width(s)), "");
 }
 
-void ui_table_print(const struct ui_table *t, const struct cm_conf_list *chosen)
+/* The columns of order; r NULL: their heads. */
+static void put_row(const struct ui_table *t, struct cm_buf *out, const struct row *r,
+                    const size_t *order, const size_t *widths, size_t n)
+{
+    for (size_t i = 0; i < n; i++) {
+        put(out, r ? r->cells[order[i]] : t->names[order[i]], widths[i], !r);
+        cm_buf_str(out, CM_STR("  "));
+    }
+    cm_buf_char(out, '\n');
+}
+
+static void print_columns(const struct ui_table *t, const size_t *order, size_t n, bool heads)
 {
     CM_AUTOBUF struct cm_buf out = CM_BUF_INIT(OUTPUT_MAX);
-    size_t order[64], widths[64], n = 0;
+    size_t widths[COLUMNS_MAX];
+
+    if (!t->first)
+        return;
+    for (size_t i = 0; i < n; i++) {
+        widths[i] = heads ? width(t->names[order[i]]) : 0;
+        for (const struct row *r = t->first; r; r = r->next)
+            widths[i] = CM_MAX(widths[i], width(r->cells[order[i]]));
+    }
+    if (heads)
+        put_row(t, &out, NULL, order, widths, n);
+    for (const struct row *r = t->first; r; r = r->next)
+        put_row(t, &out, r, order, widths, n);
+    fwrite(out.ptr, 1, out.len, stdout);
+}
+
+void ui_table_print(const struct ui_table *t, const struct cm_conf_list *chosen)
+{
+    size_t order[COLUMNS_MAX], n = 0;
 
     for (size_t i = 0; i < chosen->n && n < CM_COUNT_OF(order); i++)
         for (size_t k = 0; k < t->n_names; k++)
             if (cm_str_eq_nocase(t->names[k], cm_str(chosen->v[i])))
                 order[n++] = k;
-    if (!t->first)
-        return;
-    for (size_t i = 0; i < n; i++) {
-        widths[i] = width(t->names[order[i]]);
-        for (const struct row *r = t->first; r; r = r->next)
-            widths[i] = CM_MAX(widths[i], width(r->cells[order[i]]));
-    }
-    for (const struct row *r = NULL;;) {
-        for (size_t i = 0; i < n; i++) {
-            put(&out, r ? r->cells[order[i]] : t->names[order[i]], widths[i], !r);
-            cm_buf_str(&out, CM_STR("  "));
-        }
-        cm_buf_char(&out, '\n');
-        r = r ? r->next : t->first;
-        if (!r)
-            break;
-    }
-    fwrite(out.ptr, 1, out.len, stdout);
+    print_columns(t, order, n, true);
+}
+
+void ui_table_print_bare(const struct ui_table *t)
+{
+    size_t order[COLUMNS_MAX];
+    for (size_t i = 0; i < t->n_names; i++)
+        order[i] = i;
+    print_columns(t, order, t->n_names, false);
 }
 
 /* One row with its two sides; cells NULL: the heads. */
@@ -156,7 +177,7 @@ static void line(struct cm_buf *out, size_t inner, const char *left, const char 
 void ui_table_frame(const struct ui_table *t, const char *title)
 {
     CM_AUTOBUF struct cm_buf out = CM_BUF_INIT(OUTPUT_MAX);
-    size_t widths[64], inner = 0;
+    size_t widths[COLUMNS_MAX], inner = 0;
 
     for (size_t i = 0; i < t->n_names; i++) {
         widths[i] = width(t->names[i]);
@@ -231,11 +252,61 @@ void ui_json_print(struct cm_str json)
     fwrite(out.ptr, 1, out.len, stdout);
 }
 
+void ui_table_print_json(const struct ui_table *t)
+{
+    CM_AUTOBUF struct cm_buf out = CM_BUF_INIT(OUTPUT_MAX);
+    for (const struct row *r = t->first; r; r = r->next) {
+        cm_buf_char(&out, r == t->first ? '[' : ',');
+        for (size_t i = 0; i < t->n_names; i++) {
+            cm_buf_char(&out, i ? ',' : '{');
+            cm_buf_char(&out, '"');
+            for (size_t k = 0; k < t->names[i].len; k++)
+                cm_buf_char(&out, t->names[i].ptr[k] == ' ' ? '_' : t->names[i].ptr[k]);
+            cm_buf_cstr(&out, "\":");
+            cm_json_write_str(&out, r->cells[i]);
+        }
+        cm_buf_char(&out, '}');
+    }
+    cm_buf_cstr(&out, t->first ? "]" : "[]");
+    ui_json_print(cm_buf_view(&out));
+}
+
+const char *ui_title(struct cm_arena *a, const char *word)
+{
+    char *text = cm_arena_cstr(a, cm_str(word));
+    text[0] = (char)toupper((unsigned char)text[0]);
+    return text;
+}
+
 const char *ui_time(struct cm_arena *a, struct cm_time t)
 {
     char text[CM_TIME_TEXT];
     int64_t second = t.us / CM_SECOND - (t.us % CM_SECOND < 0);
     return cm_arena_cstr(a, cm_str(cm_time_format((struct cm_time){second * CM_SECOND}, text)));
+}
+
+static bool utc(struct cm_time t, struct tm *ret)
+{
+    time_t seconds = (time_t)(t.us / CM_SECOND);
+    return gmtime_r(&seconds, ret) != NULL;
+}
+
+const char *ui_date(struct cm_arena *a, struct cm_time t)
+{
+    char text[64] = "";
+    struct tm tm;
+    if (utc(t, &tm))
+        strftime(text, sizeof(text), "%B %-d, %Y", &tm);
+    return cm_arena_cstr(a, cm_str(text));
+}
+
+const char *ui_stamp(struct cm_arena *a, struct cm_time t)
+{
+    char text[64] = "";
+    struct tm tm;
+    if (utc(t, &tm))
+        strftime(text, sizeof(text), "%b %e %H:%M:%S", &tm);
+    return cm_arena_cstr(a, cm_str(text));
 }
 
 const char *ui_now(struct cm_arena *a)

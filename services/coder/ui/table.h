@@ -18,6 +18,10 @@ void ui_table_append(struct ui_table *t, const char *fmt, ...) CM_PRINTF(2, 3);
 void ui_table_rest(struct ui_table *t);
 /* In a frame, a line goes between the last row and the next. */
 void ui_table_rule(struct ui_table *t);
+/* Prints all columns without heads. */
+void ui_table_print_bare(const struct ui_table *t);
+/* Prints all columns as [{"first_column":"...", ...}, ...]. */
+void ui_table_print_json(const struct ui_table *t);
 /* Prints all columns in a frame, under upper case heads and, unless NULL, a title. */
 void ui_table_frame(const struct ui_table *t, const char *title);
 /* Prints the chosen columns, upper case heads, two spaces between; nothing for no rows. */
@@ -27,10 +31,16 @@ void ui_table_print(const struct ui_table *t, const struct cm_conf_list *chosen)
 void ui_json_print(struct cm_str json);
 bool ui_wants_json(const struct cli *cli);
 
+/* "succeeded" as "Succeeded". */
+const char *ui_title(struct cm_arena *a, const char *word);
 /* RFC 3339 in whole seconds, UTC. */
 const char *ui_time(struct cm_arena *a, struct cm_time t);
+/* "November 3, 2026", UTC. */
+const char *ui_date(struct cm_arena *a, struct cm_time t);
 /* "Nov 23 18:52:34", local time, for sentences. */
 const char *ui_now(struct cm_arena *a);
+/* The same of another moment than now, UTC. */
+const char *ui_stamp(struct cm_arena *a, struct cm_time t);
 /* How long ago something was, as ui_duration. */
 const char *ui_ago(struct cm_arena *a, struct cm_time t);
 /* In whole minutes, and over a day in whole hours, without what is zero: "8h", "1h30m", "2d3h";
