@@ -170,7 +170,13 @@ static int on_whole(http_parser *p)
     return 0;
 }
 
-static const http_parser_settings settings = {.on_url = on_url,
+static int on_begin(http_parser *p)
+{
+    return ((struct parse *)p->data)->whole; /* one request is enough */
+}
+
+static const http_parser_settings settings = {.on_message_begin = on_begin,
+                                              .on_url = on_url,
                                               .on_header_field = on_field,
                                               .on_header_value = on_value,
                                               .on_headers_complete = on_whole};
@@ -218,6 +224,8 @@ static enum cm_code run_parser(http_parser *p, struct cm_str text, struct cm_htt
     if (e == HPE_CB_header_field || e == HPE_CB_header_value)
         return cm_err_set(err, CM_INVALID, "the request has more than %d headers",
                           CM_HTTP_HEADERS_MAX);
+    if (e == HPE_CB_message_begin)
+        return cm_err_set(err, CM_INVALID, "the request's head goes on after its last line");
     if (e != HPE_OK || (n != text.len && !p->upgrade))
         return cm_err_set(err, CM_INVALID, "not a valid HTTP request: %s",
                           http_errno_description(e));

@@ -54,6 +54,8 @@ static const struct {
     {"no version", "GET /\r\n" HOST END},
     {"no method", "/ HTTP/1.1\r\n" HOST END},
     {"empty header name", "GET / HTTP/1.1\r\n" HOST ": x\r\n" END},
+    {"another request after it", "GET / HTTP/1.1\r\n" HOST END "GET / HTTP/1.1\r\n" HOST END},
+    {"another one, cut", "GET / HTTP/1.1\r\nX: 1\r\n" END "GET / HTTP/1.1\r\nX: 2\r\nHost:"},
     {"cut in a header's name", "GET / HTTP/1.1\r\nHost"},
     {"no empty line at the end", "GET / HTTP/1.1\r\n" HOST},
     {"nothing", ""},
