@@ -6,6 +6,7 @@ import subprocess
 import time
 import urllib.request
 
+import openssh
 from cluster import STRETCH, eventually, free_port
 from people import run, ssh, starter_workspace, terminal
 
@@ -197,8 +198,11 @@ def _fetches(c, argv, port, env):
     try:
         eventually(answer, 30, "an answer through the forwarded port")
     finally:
-        p.send_signal(signal.SIGINT)
-        p.wait(SECONDS_AT_MOST * STRETCH)
+        if argv[0] == "ssh":
+            openssh.stop(p, signal.SIGINT)
+        else:
+            p.send_signal(signal.SIGINT)
+            p.wait(SECONDS_AT_MOST * STRETCH)
 
 
 def ports_are_forwarded(c, admin):

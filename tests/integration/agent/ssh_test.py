@@ -14,6 +14,8 @@ import threading
 import time
 import unittest
 
+import openssh
+
 BIN = os.environ["CM_BIN"]
 PATIENCE = 60
 
@@ -141,8 +143,7 @@ class Ssh(unittest.TestCase):
                 self.assertEqual(len(run.communicate(timeout=PATIENCE)[0]), 3_000_000)
                 self.assertEqual(run.returncode, i)
         finally:
-            master.terminate()
-            master.wait()
+            openssh.stop(master, signal.SIGTERM)
 
     def test_the_host_key_belongs_to_the_seed(self):
         def key(seed):
