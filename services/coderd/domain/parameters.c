@@ -44,8 +44,9 @@ struct check {
 
 #define FAIL(c, ...) cm_violations_add((c)->vs, (c)->a, (c)->p->name, __VA_ARGS__)
 
-/* The template's own text, with {min}, {max} and {value} filled in. */
-static void fail_with(const struct check *c, struct cm_str value)
+/* By the template's own text, with {min}, {max} and {value} filled in. False: it has none, or
+ * nothing is left of it. */
+static bool fail_as_told(const struct check *c, struct cm_str value)
 {
     const struct api_template_version_parameter *p = c->p;
     const struct cm_str marks[] = {CM_STR("{min}"), CM_STR("{max}"), CM_STR("{value}")};
@@ -53,7 +54,9 @@ static void fail_with(const struct check *c, struct cm_str value)
                                    cm_arena_fmt(c->a, "%lld", (long long)p->validation_max), value};
     CM_AUTOBUF struct cm_buf b = CM_BUF_INIT(PROBLEM_BYTES);
     cm_buf_fill(&b, p->validation_error, marks, texts, CM_COUNT_OF(marks));
-    FAIL(c, "%.*s", CM_STR_ARG(cm_buf_view(&b)));
+    if (b.len)
+        FAIL(c, "%.*s", CM_STR_ARG(cm_buf_view(&b)));
+    return b.len > 0;
 }
 
 static void check_number(const struct check *c, struct cm_str value, const struct cm_str *before)
@@ -61,9 +64,7 @@ static void check_number(const struct check *c, struct cm_str value, const struc
     const struct api_template_version_parameter *p = c->p;
     double v, old;
     if (!parse_number(c->a, value, &v)) {
-        if (p->validation_error.len)
-            fail_with(c, value);
-        else
+        if (!fail_as_told(c, value))
             FAIL(c, "value \"%.*s\" is not a number", CM_STR_ARG(value));
         return;
     }
@@ -71,13 +72,9 @@ static void check_number(const struct check *c, struct cm_str value, const struc
                v < (double)p->validation_min;
     bool high = cm_has(p->has, API_TEMPLATE_VERSION_PARAMETER_HAS_VALIDATION_MAX) &&
                 v > (double)p->validation_max;
-    if (low || high) {
-        if (p->validation_error.len)
-            fail_with(c, value);
-        else
-            FAIL(c, "value %.*s is %s than the limit %lld", CM_STR_ARG(value),
-                 low ? "less" : "more", (long long)(low ? p->validation_min : p->validation_max));
-    }
+    if ((low || high) && !fail_as_told(c, value))
+        FAIL(c, "value %.*s is %s than the limit %lld", CM_STR_ARG(value), low ? "less" : "more",
+             (long long)(low ? p->validation_min : p->validation_max));
     if (!before || !parse_number(c->a, *before, &old))
         return;
     if (p->validation_monotonic == API_VALIDATION_MONOTONIC_ORDER_INCREASING && v < old)

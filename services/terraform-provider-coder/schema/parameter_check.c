@@ -18,7 +18,7 @@ static bool fail(struct call *c, struct cm_str *why, const char *fmt, ...)
     return false;
 }
 
-/* The template's own text, with {min}, {max} and {value} filled in. */
+/* The template's own text, with {min}, {max} and {value} filled in; may be empty. */
 static struct cm_str render_error(struct call *c, const struct parameter_rules *r,
                                   struct cm_str value)
 {
@@ -67,8 +67,9 @@ static bool validate_number(struct call *c, const struct parameter_rules *r, str
     else if (r->has_max && n > r->max)
         ok = fail(c, why, "value %lld is more than the maximum %lld", (long long)n,
                   (long long)r->max);
-    if (!ok && r->error.len)
-        *why = render_error(c, r, value);
+    struct cm_str own = ok ? CM_STR("") : render_error(c, r, value);
+    if (own.len)
+        *why = own;
     return ok && check_monotonic(c, r, n, previous, why);
 }
 

@@ -30,6 +30,7 @@ static void validation_blocks(void **state)
         {RULES("number", .has_max = true, .max = 3, .error = TEXT("{value}>{max} {min} {x}")), "4",
          NULL, "4>3 0 {x}"},
         {RULES("number", .error = TEXT("{value}")), "{min}", NULL, "{min}"},
+        {RULES("number", .error = TEXT("{value}")), "", NULL, "value \"\" is not a number"},
         {RULES("number", .error = TEXT("100%")), "x", NULL, "100%"},
         {RULES("number", .monotonic = TEXT("increasing")), "5", "6",
          "parameter value '5' must be equal or greater than previous value: 6"},
