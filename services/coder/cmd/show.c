@@ -184,7 +184,7 @@ static enum cm_code run(struct cli *cli, struct cm_err *err)
     const struct api_workspace_build *b = w->latest_build;
     if (b->job->error.len)
         fprintf(
-            stderr, "The last build has failed: %.*s\n",
+            stderr, "The last build did not succeed: %.*s\n",
             (int)(o->details ? b->job->error.len : CM_MIN(b->job->error.len, (size_t)ERROR_SHOWN)),
             b->job->error.ptr);
     cm_usec age = CM_MAX(cm_time_now().us - b->created_at.us, (cm_usec)0);

@@ -377,3 +377,21 @@ void call_now(struct client_fixture *f, const char *method, const char *name, co
     until(f, &a->done, 1);
     assert_int_equal(a->done, 1);
 }
+
+int rpc_pair_setup(void **state)
+{
+    struct rpc_pair *b = cm_xcalloc(1, sizeof(*b));
+    server_start(&b->s, NULL);
+    client_start(&b->c, AS_BUILTIN, b->s.url);
+    *state = b;
+    return 0;
+}
+
+int rpc_pair_teardown(void **state)
+{
+    struct rpc_pair *b = *state;
+    client_stop(&b->c);
+    server_cleanup(&b->s);
+    cm_free(b);
+    return 0;
+}

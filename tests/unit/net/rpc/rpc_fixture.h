@@ -66,6 +66,14 @@ void client_start_psk(struct client_fixture *f, const char *url, const char *nam
                       const char *text);
 void client_stop(struct client_fixture *f);
 
+/* A server and a built-in client of it, for cmocka. */
+struct rpc_pair {
+    struct rpc_server_fixture s;
+    struct client_fixture c;
+};
+int rpc_pair_setup(void **state);
+int rpc_pair_teardown(void **state);
+
 /* Turns the client's loop until *flag is at least n; fails the test after 20 s. */
 void until(struct client_fixture *f, const unsigned *flag, unsigned n);
 

@@ -21,32 +21,9 @@
 
 #define SOON (10 * CM_SECOND)
 
-struct both {
-    struct rpc_server_fixture s;
-    struct client_fixture c;
-};
-
-static int setup(void **state)
-{
-    struct both *b = cm_xcalloc(1, sizeof(*b));
-    server_start(&b->s, NULL);
-    client_start(&b->c, AS_BUILTIN, b->s.url);
-    *state = b;
-    return 0;
-}
-
-static int teardown(void **state)
-{
-    struct both *b = *state;
-    client_stop(&b->c);
-    server_cleanup(&b->s);
-    cm_free(b);
-    return 0;
-}
-
 static void echo_over_the_unix_socket(void **state)
 {
-    struct both *b = *state;
+    struct rpc_pair *b = *state;
     struct answer a;
     struct stat st;
     assert_int_equal(stat(b->s.path, &st), 0);
@@ -66,7 +43,7 @@ static void echo_over_the_unix_socket(void **state)
 
 static void calls_run_side_by_side(void **state)
 {
-    struct both *b = *state;
+    struct rpc_pair *b = *state;
     struct answer a[300];
     for (size_t i = 0; i < CM_COUNT_OF(a); i++) {
         char value[16];
@@ -100,7 +77,7 @@ static void refusals_carry_code_and_text(void **state)
          "test.Refuse: internal error; the server's log has the cause"},
         {"test.Large", "", CM_TOO_LARGE, "has 1048587 bytes, but may have 1040384 at most"},
     };
-    struct both *b = *state;
+    struct rpc_pair *b = *state;
     for (size_t i = 0; i < CM_COUNT_OF(rows); i++) {
         struct answer a;
         call_now(&b->c, rows[i].method, "dev", rows[i].value, SOON, &a);
@@ -112,7 +89,7 @@ static void refusals_carry_code_and_text(void **state)
 
 static void large_requests_end_at_the_client(void **state)
 {
-    struct both *b = *state;
+    struct rpc_pair *b = *state;
     struct answer a;
     char *value = cm_xmalloc(CM_RPC_MESSAGE_MAX + 1);
     memset(value, 'y', CM_RPC_MESSAGE_MAX);
@@ -130,7 +107,7 @@ static void large_requests_end_at_the_client(void **state)
 /* Whoever sends more than a message may have loses the connection, and nobody else does. */
 static void oversized_bytes_close_the_connection(void **state)
 {
-    struct both *b = *state;
+    struct rpc_pair *b = *state;
     struct answer a;
     struct cm_rpc_stats st = {0};
     nng_socket sock;
@@ -160,7 +137,7 @@ static void garbage_is_answered(void **state)
                  "a.b\x1a\x01"
                  "x",
                  11}};
-    struct both *b = *state;
+    struct rpc_pair *b = *state;
     nng_socket sock;
     sock = raw_dial(&b->s, b->s.private_port.secret);
     for (size_t i = 0; i < CM_COUNT_OF(rows); i++) {
@@ -177,7 +154,7 @@ static void garbage_is_answered(void **state)
 
 static void silence_ends_at_the_deadline(void **state)
 {
-    struct both *b = *state;
+    struct rpc_pair *b = *state;
     struct answer a;
     call_now(&b->c, "test.Echo", "n", "v", SOON, &a);
     cm_usec start = cm_monotonic_now();
@@ -190,7 +167,7 @@ static void silence_ends_at_the_deadline(void **state)
     assert_int_equal(a.code, CM_OK);
 }
 
-static void wait_until_parked(struct both *b, unsigned n)
+static void wait_until_parked(struct rpc_pair *b, unsigned n)
 {
     cm_usec give_up = cm_monotonic_now() + SOON;
     struct cm_rpc_stats st = {0};
@@ -203,7 +180,7 @@ static void wait_until_parked(struct both *b, unsigned n)
 
 static void parked_requests_cost_no_thread_or_context(void **state)
 {
-    struct both *b = *state;
+    struct rpc_pair *b = *state;
     struct answer parked[60], a; /* of 16 contexts, 4 threads, and 64 per connection */
     uint64_t token = 0;
     for (size_t i = 0; i < CM_COUNT_OF(parked); i++)
@@ -234,7 +211,7 @@ static void parked_requests_cost_no_thread_or_context(void **state)
 
 static void parked_requests_answer_before_the_caller_gives_up(void **state)
 {
-    struct both *b = *state;
+    struct rpc_pair *b = *state;
     struct answer a;
     call_now(&b->c, "test.Wait", "n", "v", 3 * CM_SECOND, &a);
     assert_int_equal(a.code, CM_OK);
@@ -243,7 +220,7 @@ static void parked_requests_answer_before_the_caller_gives_up(void **state)
 
 static void parked_requests_learn_that_the_caller_is_gone(void **state)
 {
-    struct both *b = *state;
+    struct rpc_pair *b = *state;
     struct answer a;
     call(&b->c, "test.Wait", "n", "v", SOON, &a);
     wait_until_parked(b, 1);
@@ -269,8 +246,8 @@ static void on_first(void *ctx, enum cm_code code, const void *reply, const stru
     a->done++;
 }
 
-static uint64_t call_with(struct both *b, const char *method, const struct cm_rpc_call_opts *opts,
-                          struct answer *a)
+static uint64_t call_with(struct rpc_pair *b, const char *method,
+                          const struct cm_rpc_call_opts *opts, struct answer *a)
 {
     Coder__Provisioner__V1__Pair p = CODER__PROVISIONER__V1__PAIR__INIT;
     p.name = (char[]){"n"};
@@ -282,7 +259,7 @@ static uint64_t call_with(struct both *b, const char *method, const struct cm_rp
 
 static void a_restart_keeps_the_request_and_its_id(void **state)
 {
-    struct both *b = *state;
+    struct rpc_pair *b = *state;
     struct answer a, once;
     const struct cm_rpc_call_opts opts = {.deadline = SOON, .request_id = {{1, 2, 3, 4}}};
     const struct cm_rpc_call_opts only_once = {.deadline = SOON, .once = true};
@@ -306,7 +283,7 @@ static void a_restart_keeps_the_request_and_its_id(void **state)
 }
 
 /* Turns the client's loop until so many requests are in work. */
-static void until_busy(struct both *b, unsigned n)
+static void until_busy(struct rpc_pair *b, unsigned n)
 {
     cm_usec end = cm_monotonic_now() + SOON;
     while (cm_rpc_server_busy(b->s.server) != n && cm_monotonic_now() < end)
@@ -316,7 +293,7 @@ static void until_busy(struct both *b, unsigned n)
 
 static void a_drain_ends_what_is_in_work_and_refuses_the_rest(void **state)
 {
-    struct both *b = *state;
+    struct rpc_pair *b = *state;
     struct answer slow, parked, once, later;
     const struct cm_rpc_call_opts opts = {.deadline = SOON};
     const struct cm_rpc_call_opts only_once = {.deadline = SOON, .once = true};
@@ -349,7 +326,7 @@ static void a_drain_ends_what_is_in_work_and_refuses_the_rest(void **state)
 
 static void tickets_are_renewed_when_they_expire(void **state)
 {
-    struct both *b = *state;
+    struct rpc_pair *b = *state;
     struct answer a;
     server_stop(&b->s);
     const struct server_options o = {.ticket_life = 1500 * CM_MSEC};
@@ -372,7 +349,7 @@ static void tickets_are_renewed_when_they_expire(void **state)
 
 static void a_revoked_caller_is_refused_at_once(void **state)
 {
-    struct both *b = *state;
+    struct rpc_pair *b = *state;
     struct answer a;
     call_now(&b->c, "test.Echo", "n", "v", SOON, &a);
     assert_int_equal(a.code, CM_OK);
@@ -384,7 +361,7 @@ static void a_revoked_caller_is_refused_at_once(void **state)
 
 static void without_a_server_the_error_says_so(void **state)
 {
-    struct both *b = *state;
+    struct rpc_pair *b = *state;
     struct answer a;
     server_stop(&b->s);
     call_now(&b->c, "test.Echo", "n", "v", 300 * CM_MSEC, &a);
@@ -397,7 +374,7 @@ static void without_a_server_the_error_says_so(void **state)
 
 static void canceled_calls_stay_silent(void **state)
 {
-    struct both *b = *state;
+    struct rpc_pair *b = *state;
     struct answer a, other;
     uint64_t id = call(&b->c, "test.Slow", "n", "v", SOON, &a);
     until(&b->c, &b->s.at_once, 1);
@@ -422,7 +399,7 @@ static void canceled_calls_stay_silent(void **state)
 /* A full pool answers at once, and the client tries again by itself. */
 static void a_busy_server_is_asked_again(void **state)
 {
-    struct both *b = *state;
+    struct rpc_pair *b = *state;
     struct answer slow[2], a[6];
     server_stop(&b->s);
     b->s.gate = 0;
@@ -452,7 +429,7 @@ static void a_busy_server_is_asked_again(void **state)
 
 static void silent_peers_are_found(void **state)
 {
-    struct both *b = *state;
+    struct rpc_pair *b = *state;
     struct answer a;
     struct cm_rpc_stats st = {0};
     server_stop(&b->s);
@@ -486,7 +463,7 @@ static void peers_that_vanish_do_no_harm(void **state)
         "GET /rpc HTTP/1.1\r\nHost: x\r\nUpgrade: websocket\r\nConnection: "
         "Upgrade\r\nSec-WebSocket-Key: dGhlIHNhbXBsZSBub25jZQ==\r\n"
         "Sec-WebSocket-Protocol: rep.sp.nanomsg.org\r\n\r\n"};
-    struct both *b = *state;
+    struct rpc_pair *b = *state;
     struct answer a;
     struct sockaddr_un sa = {.sun_family = AF_UNIX};
     strcpy(sa.sun_path, b->s.path);
@@ -503,7 +480,7 @@ static void peers_that_vanish_do_no_harm(void **state)
 }
 
 struct waiting {
-    struct both *b;
+    struct rpc_pair *b;
     unsigned done;
     enum cm_code code, bad;
     char value[32], err[CM_ERR_TEXT_MAX];
@@ -532,7 +509,7 @@ static void *wait_main(void *arg)
 
 static void threads_may_wait(void **state)
 {
-    struct both *b = *state;
+    struct rpc_pair *b = *state;
     struct waiting w[4];
     pthread_t t[4];
     for (size_t i = 0; i < 4; i++) {
@@ -553,7 +530,7 @@ int main(void)
 {
     cm_loop_global_init();
     signal(SIGPIPE, SIG_IGN); /* as every program of the tree does */
-#define TEST(f) cmocka_unit_test_setup_teardown(f, setup, teardown)
+#define TEST(f) cmocka_unit_test_setup_teardown(f, rpc_pair_setup, rpc_pair_teardown)
     const struct CMUnitTest tests[] = {
         TEST(echo_over_the_unix_socket),
         TEST(calls_run_side_by_side),

@@ -11,30 +11,7 @@
 
 #define SOON (10 * CM_SECOND)
 
-struct both {
-    struct rpc_server_fixture s;
-    struct client_fixture c;
-};
-
-static int setup(void **state)
-{
-    struct both *b = cm_xcalloc(1, sizeof(*b));
-    server_start(&b->s, NULL);
-    client_start(&b->c, AS_BUILTIN, b->s.url);
-    *state = b;
-    return 0;
-}
-
-static int teardown(void **state)
-{
-    struct both *b = *state;
-    client_stop(&b->c);
-    server_cleanup(&b->s);
-    cm_free(b);
-    return 0;
-}
-
-static void wait_until_parked(struct both *b, unsigned n)
+static void wait_until_parked(struct rpc_pair *b, unsigned n)
 {
     cm_usec give_up = cm_monotonic_now() + SOON;
     struct cm_rpc_stats st = {0};
@@ -52,14 +29,14 @@ struct crowd {
     char url[64];
 };
 
-static void restart(struct both *b, const struct server_options *o)
+static void restart(struct rpc_pair *b, const struct server_options *o)
 {
     server_stop(&b->s);
     __atomic_store_n(&b->s.gate, 0, __ATOMIC_SEQ_CST);
     server_start(&b->s, o);
 }
 
-static void crowd_start(struct both *b, struct crowd *x, const struct server_options *o)
+static void crowd_start(struct rpc_pair *b, struct crowd *x, const struct server_options *o)
 {
     restart(b, o);
     x->front = front_start(&b->s, 0);
@@ -72,7 +49,7 @@ static void crowd_start(struct both *b, struct crowd *x, const struct server_opt
     call_now(&b->c, "test.Echo", "n", "v", SOON, &a);
 }
 
-static void crowd_stop(struct both *b, struct crowd *x)
+static void crowd_stop(struct rpc_pair *b, struct crowd *x)
 {
     for (size_t i = 0; i < CM_COUNT_OF(x->agent); i++)
         client_stop(&x->agent[i]);
@@ -91,7 +68,7 @@ static void crowd_until(struct crowd *x, const unsigned *flag, unsigned n)
     assert_true(__atomic_load_n(flag, __ATOMIC_SEQ_CST) >= n);
 }
 
-static void crowd_until_busy(struct both *b, struct crowd *x, unsigned n)
+static void crowd_until_busy(struct rpc_pair *b, struct crowd *x, unsigned n)
 {
     cm_usec end = cm_monotonic_now() + SOON;
     while (cm_rpc_server_busy(b->s.server) != n && cm_monotonic_now() < end) {
@@ -103,7 +80,7 @@ static void crowd_until_busy(struct both *b, struct crowd *x, unsigned n)
 
 static void a_caller_holds_a_part_of_the_pool(void **state)
 {
-    struct both *b = *state;
+    struct rpc_pair *b = *state;
     struct crowd x;
     struct answer slow[8], a;
     const struct server_options o = {.threads = 4, .caller_running = 2, .caller_waiting = 3};
@@ -132,7 +109,7 @@ static void a_caller_holds_a_part_of_the_pool(void **state)
 
 static void a_parked_request_of_a_full_caller_waits_its_turn(void **state)
 {
-    struct both *b = *state;
+    struct rpc_pair *b = *state;
     struct answer parked, slow[2];
     const struct server_options o = {.threads = 4, .caller_running = 2};
     restart(b, &o);
@@ -176,7 +153,7 @@ static void call_once(struct client_fixture *f, const char *method, struct answe
 
 static void who_asks_without_end_is_cut_off(void **state)
 {
-    struct both *b = *state;
+    struct rpc_pair *b = *state;
     struct crowd x;
     struct answer many[40], a;
     const struct server_options o = {
@@ -207,7 +184,7 @@ int main(void)
 {
     cm_loop_global_init();
     signal(SIGPIPE, SIG_IGN); /* as every program of the tree does */
-#define TEST(f) cmocka_unit_test_setup_teardown(f, setup, teardown)
+#define TEST(f) cmocka_unit_test_setup_teardown(f, rpc_pair_setup, rpc_pair_teardown)
     const struct CMUnitTest tests[] = {
         TEST(a_caller_holds_a_part_of_the_pool),
         TEST(a_parked_request_of_a_full_caller_waits_its_turn),
