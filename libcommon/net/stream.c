@@ -112,6 +112,8 @@ struct cm_splice {
     void *ctx;
     struct cm_loop *loop;
     struct cm_loop_guest guest;
+    cm_usec linger; /* 0: for ever */
+    struct cm_timer timer;
 };
 
 static void splice_free(void *arg)
@@ -122,6 +124,7 @@ static void splice_free(void *arg)
 static void splice_end(struct cm_splice *p, bool tell)
 {
     cm_loop_guest_remove(&p->guest);
+    cm_timer_done(&p->timer);
     for (int i = 0; i < 2; i++) {
         cm_stream_close(p->end[i]);
         p->end[i] = NULL;
@@ -145,6 +148,8 @@ static void splice_move(struct cm_splice *p, int from)
     if (a->eof && !p->ended[from] && evbuffer_get_length(a->in) == 0) {
         p->ended[from] = true;
         cm_stream_finish(b);
+        if (p->linger && !p->ended[1 - from])
+            cm_timer_start(&p->timer, p->linger);
     }
 }
 
@@ -182,6 +187,11 @@ static void splice_kick(void *arg)
     }
 }
 
+static void splice_late(void *arg)
+{
+    splice_end(arg, true);
+}
+
 static void splice_end_with_loop(struct cm_loop_guest *g)
 {
     splice_end(cm_container_of(g, struct cm_splice, guest), false);
@@ -197,12 +207,20 @@ struct cm_splice *cm_splice_new(struct cm_stream *a, struct cm_stream *b, cm_spl
     p->done = done;
     p->ctx = ctx;
     p->loop = a->loop;
+    cm_timer_init(&p->timer, p->loop, splice_late, p);
     p->guest.end = splice_end_with_loop;
     cm_loop_guest_add(p->loop, &p->guest);
     cm_stream_set_fn(a, on_splice, p);
     cm_stream_set_fn(b, on_splice, p);
     cm_loop_post(p->loop, splice_kick, p); /* what came before we listened */
     return p;
+}
+
+void cm_splice_linger(struct cm_splice *p, cm_usec limit)
+{
+    p->linger = limit;
+    if (p->ended[0] != p->ended[1])
+        cm_timer_start(&p->timer, limit);
 }
 
 void cm_splice_abort(struct cm_splice *p)

@@ -18,6 +18,8 @@
 /* A refusal may be over soon: an agent often starts before its build has been written down. */
 #define REFUSED_WAIT_MIN (200 * CM_MSEC)
 #define STABLE           (10 * CM_SECOND)
+/* For nng to hand over the last answers of a connection that has ended. */
+#define ENDED_WAIT (250 * CM_MSEC)
 
 struct cm_rpc_client *rpc_client_ref(struct cm_rpc_client *c)
 {
@@ -47,6 +49,13 @@ static void set_state(struct cm_rpc_client *c, enum cm_rpc_state state, const st
         c->cfg.on_state(c->cfg.ctx, state, state == CM_RPC_READY ? NULL : &c->err);
 }
 
+static void lose(struct cm_rpc_client *c)
+{
+    struct cm_err err;
+    cm_err_set(&err, CM_UNAVAILABLE, "%.*s: the connection was closed", CM_STR_ARG(c->cfg.url));
+    rpc_client_drop(c, &err, false);
+}
+
 /* Pipes: nng tells from its own threads. */
 
 struct pipe_news {
@@ -66,9 +75,7 @@ static void pipe_news(void *arg)
         c->last_heard = cm_monotonic_now();
         rpc_hello_start(c);
     } else if (ours && !n->added && c->pipe == n->pipe) {
-        struct cm_err err;
-        cm_err_set(&err, CM_UNAVAILABLE, "%.*s: the connection was closed", CM_STR_ARG(c->cfg.url));
-        rpc_client_drop(c, &err, false);
+        lose(c);
     }
     rpc_client_unref(c);
     cm_free(n);
@@ -113,6 +120,12 @@ static void on_forward(void *ctx, const char *url, const struct cm_err *why)
     struct cm_rpc_client *c = ctx;
     if (url) {
         nng_dial_url(c, url);
+        return;
+    }
+    if (c->pipe) {
+        /* nng 1.5 does not notice when it was just between two messages. */
+        c->ended = true;
+        cm_timer_start(&c->timer, ENDED_WAIT);
         return;
     }
     struct cm_err err = *why;
@@ -164,6 +177,10 @@ static void on_timer(void *arg)
         connect_now(c);
         return;
     }
+    if (c->ended) {
+        lose(c);
+        return;
+    }
     struct cm_err err;
     cm_err_set(&err, CM_TIMEOUT, "no answer within %d s", (int)(CONNECT_MAX / CM_SECOND));
     fail_attempt(c, &err);
@@ -173,7 +190,7 @@ static void on_timer(void *arg)
  * ends first, by itself, as the forwarder is gone; the dialer is closed later, when it sleeps. */
 static void disconnect(struct cm_rpc_client *c)
 {
-    c->connecting = false;
+    c->connecting = c->ended = false;
     cm_timer_stop(&c->timer);
     cm_timer_stop(&c->heartbeat);
     rpc_hello_reset(c);
@@ -252,7 +269,8 @@ void rpc_client_ready(struct cm_rpc_client *c)
 {
     if (!c->ready_at)
         c->ready_at = cm_monotonic_now();
-    cm_timer_stop(&c->timer);
+    if (!c->ended)
+        cm_timer_stop(&c->timer);
     cm_timer_start(&c->heartbeat, c->heartbeat_every);
     set_state(c, CM_RPC_READY, NULL);
     rpc_calls_flush(c);

@@ -70,8 +70,9 @@ struct cm_rpc_client {
     const char *unix_path;      /* or NULL */
     struct cm_str rpc_url;      /* of the public port */
     struct rpc_forward *forward;
-    struct cm_timer timer; /* reconnecting, or the limit of connecting */
+    struct cm_timer timer; /* reconnecting, the limit of connecting, or of having ended */
     bool connecting;
+    bool ended;        /* the forwarder's connection has, and nng's end is still there */
     unsigned attempts; /* since it was READY for a while */
     cm_usec ready_at;  /* 0: not READY */
     struct cm_timer heartbeat;

@@ -81,7 +81,11 @@ static void spliced(void *ctx, uint64_t up, uint64_t down)
 {
     (void)up;
     (void)down;
-    ((struct rpc_forward *)ctx)->splice = NULL; /* nng notices by itself */
+    struct rpc_forward *f = ctx;
+    struct cm_err err;
+    f->splice = NULL;
+    cm_err_set(&err, CM_UNAVAILABLE, "the connection was closed");
+    fail(f, &err);
 }
 
 static void on_answer(void *ctx, struct cm_httpc_answer *answer, const struct cm_err *why)
@@ -112,6 +116,7 @@ static void on_answer(void *ctx, struct cm_httpc_answer *answer, const struct cm
     }
     cm_stream_write(f->local, head.ptr, head.len);
     f->splice = cm_splice_new(CM_TAKE(f->local), CM_TAKE(a->stream), spliced, f);
+    cm_splice_linger(f->splice, CM_RPC_LINGER);
 }
 
 static void upgrade(struct rpc_forward *f, const struct cm_http_head *h)

@@ -8,8 +8,8 @@
 
 struct rpc_forward;
 
-/* url: what nng may dial now; or NULL with err: it failed, for good. At most one of each, url
- * first; on the loop. */
+/* url: what nng may dial now; or NULL with err: it failed or the connection has ended, for good. At
+ * most one of each, url first; on the loop. */
 typedef void (*rpc_forward_fn)(void *ctx, const char *url, const struct cm_err *err);
 
 /* url: the RPC's on the public port (http or https), copied. unix_path: connect there

@@ -80,6 +80,7 @@ enum cm_code rpc_front_join(struct cm_loop *loop, struct cm_stream *public_side,
     struct cm_stream *private_side = cm_sock_stream_new(loop, fd, NULL, false);
     cm_stream_write(private_side, out.ptr, out.len);
     struct cm_splice *p = cm_splice_new(public_side, private_side, done, ctx);
+    cm_splice_linger(p, CM_RPC_LINGER);
     if (ret)
         *ret = p;
     return CM_OK;

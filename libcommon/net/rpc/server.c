@@ -109,12 +109,14 @@ static void take_request(struct rpc_work *w)
     bool ok = aborting || note_request(w);
     enum rpc_admission admit = RPC_ADMIT_NEVER;
     struct rpc_caller *caller = w->caller;
-    if (ok && !aborting && !draining)
+    /* Its connection has gone already: nobody waits, and it would count for nobody. */
+    bool gone = !aborting && !caller;
+    if (ok && !gone && !aborting && !draining)
         admit = rpc_caller_admit(w);
     w->admitted = admit != RPC_ADMIT_NEVER;
     if (w->admitted)
         s->n_admitted++;
-    bool cut = !w->admitted && !aborting && !draining && rpc_caller_refused(w);
+    bool cut = gone || (!w->admitted && !aborting && !draining && rpc_caller_refused(w));
     pthread_mutex_unlock(&s->lock);
     if (cut) {
         /* Without an answer: nng 1.5 loses the memory of one that meets the close. */

@@ -14,8 +14,7 @@ struct rpc_caller *rpc_caller_new(void)
 
 struct rpc_caller *rpc_caller_ref(struct rpc_caller *c)
 {
-    if (c)
-        c->refs++;
+    c->refs++;
     return c;
 }
 
@@ -50,7 +49,7 @@ void rpc_caller_known(struct rpc_work *w, struct cm_uuid id)
 {
     struct cm_rpc_server *s = w->server;
     /* Neither changes while a request counts for it. */
-    if (!w->caller || (w->caller->known && cm_uuid_eq(w->caller->id, id)))
+    if (w->caller->known && cm_uuid_eq(w->caller->id, id))
         return;
     pthread_mutex_lock(&s->lock);
     uint32_t pipe = w->pipe;
@@ -65,14 +64,13 @@ void rpc_caller_known(struct rpc_work *w, struct cm_uuid id)
 
 static bool is_full(const struct cm_rpc_server *s, const struct rpc_caller *c)
 {
-    return c && s->cfg.caller_running_max && c->running >= s->cfg.caller_running_max;
+    return s->cfg.caller_running_max && c->running >= s->cfg.caller_running_max;
 }
 
 static void enter(struct cm_rpc_server *s, struct rpc_work *w)
 {
     s->n_tasks++;
-    if (w->caller)
-        rpc_caller_ref(w->caller)->running++;
+    rpc_caller_ref(w->caller)->running++;
 }
 
 static void wait(struct cm_rpc_server *s, struct rpc_work *w)
@@ -100,8 +98,6 @@ bool rpc_caller_refused(struct rpc_work *w)
 {
     struct rpc_caller *c = w->caller;
     unsigned max = w->server->cfg.caller_refused_max;
-    if (!c)
-        return false;
     if (w->arrived - c->refused_since > CM_SECOND) {
         c->refused_since = w->arrived;
         c->refused = 0;
@@ -127,18 +123,16 @@ void rpc_caller_leave(struct cm_rpc_server *s, struct rpc_caller *c)
 {
     pthread_mutex_lock(&s->lock);
     s->n_tasks--;
-    if (c) {
-        c->running--;
-        struct cm_link *l = is_full(s, c) ? NULL : cm_list_pop(&c->waiting);
-        if (l) {
-            struct rpc_work *w = cm_container_of(l, struct rpc_work, wait);
-            c->n_waiting--;
-            s->n_waiting--;
-            enter(s, w);
-            rpc_hand_over(s, w);
-        }
-        rpc_caller_unref(s, c);
+    c->running--;
+    struct cm_link *l = is_full(s, c) ? NULL : cm_list_pop(&c->waiting);
+    if (l) {
+        struct rpc_work *w = cm_container_of(l, struct rpc_work, wait);
+        c->n_waiting--;
+        s->n_waiting--;
+        enter(s, w);
+        rpc_hand_over(s, w);
     }
+    rpc_caller_unref(s, c);
     pthread_cond_broadcast(&s->idle);
     pthread_mutex_unlock(&s->lock);
 }

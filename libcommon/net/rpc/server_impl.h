@@ -66,7 +66,7 @@ struct rpc_work {
 
     nng_msg *msg;
     uint32_t pipe;
-    struct rpc_caller *caller; /* from arrival to answer; NULL: its connection was gone by then */
+    struct rpc_caller *caller; /* from arrival to answer */
     bool is_unix;
     char address[RPC_ADDRESS_MAX];
     cm_usec arrived;

@@ -21,6 +21,7 @@
 #define CM_RPC_UNPACK_MAX ((size_t)16 * 1024 * 1024) /* memory that one message may become */
 #define CM_RPC_WAIT_MAX   (25 * CM_SECOND) /* the longest that a request stays unanswered */
 #define CM_RPC_HEARTBEAT  (15 * CM_SECOND)
+#define CM_RPC_LINGER     CM_SECOND /* for one side of a connection, once the other has closed */
 #define CM_RPC_METHOD_MAX 64
 #define CM_RPC_NAME_MAX   128
 #define CM_RPC_TAGS_MAX   64

@@ -29,7 +29,7 @@ static void on_done(void *ctx, uint64_t a_to_b, uint64_t b_to_a)
     e->b_to_a = b_to_a;
 }
 
-static void join(struct ends *e)
+static struct cm_splice *join(struct ends *e)
 {
     int a[2], b[2];
     *e = (struct ends){.loop = cm_loop_new()};
@@ -37,8 +37,8 @@ static void join(struct ends *e)
     assert_int_equal(socketpair(AF_UNIX, SOCK_STREAM | SOCK_NONBLOCK, 0, b), 0);
     e->a = a[0];
     e->b = b[0];
-    cm_splice_new(cm_sock_stream_new(e->loop, a[1], NULL, false),
-                  cm_sock_stream_new(e->loop, b[1], NULL, false), on_done, e);
+    return cm_splice_new(cm_sock_stream_new(e->loop, a[1], NULL, false),
+                         cm_sock_stream_new(e->loop, b[1], NULL, false), on_done, e);
 }
 
 static void send_text(int fd, const char *text)
@@ -85,6 +85,26 @@ static void bytes_and_half_closes_pass_both_ways(void **state CM_UNUSED)
     cm_loop_free(e.loop);
 }
 
+static void one_that_lingers_ends_without_the_other_side(void **state CM_UNUSED)
+{
+    struct ends e;
+    struct cm_splice *p = join(&e);
+    cm_splice_linger(p, 20 * CM_MSEC);
+    send_text(e.a, "last");
+    shutdown(e.a, SHUT_WR);
+    expect(&e, e.b, "last");
+    expect(&e, e.b, "");
+    /* b keeps its side open. */
+    for (int turns = 0; turns < 1000 && !e.told; turns++)
+        cm_loop_turn(e.loop, 10 * CM_MSEC);
+    assert_int_equal(e.told, 1);
+    assert_int_equal(e.a_to_b, 4);
+    expect(&e, e.a, "");
+    close(e.a);
+    close(e.b);
+    cm_loop_free(e.loop);
+}
+
 static void a_splice_that_nobody_owns_ends_with_its_loop(void **state CM_UNUSED)
 {
     struct ends e;
@@ -105,6 +125,7 @@ int main(void)
     cm_loop_global_init();
     const struct CMUnitTest tests[] = {
         cmocka_unit_test(bytes_and_half_closes_pass_both_ways),
+        cmocka_unit_test(one_that_lingers_ends_without_the_other_side),
         cmocka_unit_test(a_splice_that_nobody_owns_ends_with_its_loop),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);
