@@ -57,8 +57,7 @@ static const struct cm_opt opts[] = {
      .env = "CODER_WORKSPACE_POLL_INTERVAL", .def = "1m",
      .help = "Specifies how often to poll for workspace automated shutdown."},
     {CM_OPT_LIST, S(remote_forward), "remote-forward", 'R', "CODER_SSH_REMOTE_FORWARD",
-     .help = "Enable remote port forwarding. Use OpenSSH with 'coder config-ssh' for this.",
-     .flags = CM_OPT_HIDDEN},
+     .help = "Enable remote port forwarding (remote_port:local_address:local_port)."},
     {CM_OPT_LIST, S(env), "env", 'e', "CODER_SSH_ENV",
      .help = "Set environment variable(s) for session (key1=value1,key2=value2,...)."},
     {CM_OPT_STR, S(log_dir), "log-dir", 'l', "CODER_SSH_LOG_DIR",
@@ -87,10 +86,9 @@ static enum cm_code check_opts(const struct ssh_opts *o, struct cm_err *err)
         return cm_err_set(
             err, CM_UNIMPLEMENTED,
             "--forward-gpg is not available; use OpenSSH's RemoteForward with 'coder config-ssh'");
-    if (o->remote_forward.n)
-        return cm_err_set(
-            err, CM_UNIMPLEMENTED,
-            "--remote-forward is not available; use 'ssh -R' with 'coder config-ssh'");
+    if (o->remote_forward.n && o->stdio)
+        return cm_err_set(err, CM_INVALID,
+                          "remote-forward can't be enabled in the stdio mode; use 'ssh -R'");
     if (*o->container)
         return cm_err_set(err, CM_UNIMPLEMENTED, "--container is not available");
     return CM_OK;
@@ -119,24 +117,37 @@ static const char *command_line(struct cli *cli)
     return cm_arena_cstr(cli->arena, cm_buf_view(&line));
 }
 
-static enum cm_code run_client(struct cli *cli, struct remote_link *link,
-                               const struct report_spec *spec, const struct ssh_opts *o,
-                               struct cm_err *err)
+static enum cm_code client_plan(struct cli *cli, const struct ssh_opts *o, struct ssh_run *run,
+                                struct cm_err *err)
 {
     const char *sock = *o->identity_agent ? o->identity_agent : cm_conf_getenv("SSH_AUTH_SOCK");
-    struct ssh_run run = {.command = command_line(cli), .env = o->env};
+    struct forward_rule *v = CM_NEW_ARRAY(cli->arena, struct forward_rule, o->remote_forward.n + 1);
+
+    *run = (struct ssh_run){.command = command_line(cli), .env = o->env};
+    if (o->forward_agent && sock && *sock)
+        run->agent_socket = sock;
+    run->pty = run->command ? o->tty : cli->stdin_tty && cli->stdout_tty;
+    for (size_t i = 0; i < o->remote_forward.n; i++)
+        if (forward_rule_parse(cli->arena, o->remote_forward.v[i], &v[i], err) != CM_OK)
+            return err->code;
+    run->rules = v;
+    run->n_rules = o->remote_forward.n;
+    return CM_OK;
+}
+
+static enum cm_code run_client(struct cli *cli, struct remote_link *link,
+                               const struct ssh_run *plan, const struct report_spec *spec,
+                               struct cm_err *err)
+{
     struct cm_loop *loop = cm_sdk_loop(cli->sdk);
     sigset_t winch;
     int fd[2];
 
-    if (o->forward_agent && sock && *sock)
-        run.agent_socket = sock;
-    run.pty = cli->stdin_tty && cli->stdout_tty;
-    if (run.command)
-        run.pty = o->tty;
+    if (forward_rules_resolve(loop, plan->rules, plan->n_rules, err) != CM_OK)
+        return err->code;
     if (socketpair(AF_UNIX, SOCK_STREAM | SOCK_CLOEXEC, 0, fd) != 0)
         return cm_err_errno(err, CM_IO, "socketpair");
-    remote_link_set_chatty(link, run.pty);
+    remote_link_set_chatty(link, plan->pty);
     struct cm_splice *splice = cm_splice_new(cm_sock_stream_new(loop, fd[0], NULL, false),
                                              remote_link_open(link, CM_KIND_SSH, ""), NULL, NULL);
     (void)splice; /* frees itself when either side ends */
@@ -151,7 +162,7 @@ static enum cm_code run_client(struct cli *cli, struct remote_link *link,
         close(fd[1]);
         return err->code;
     }
-    enum cm_code code = ssh_client_run(fd[1], &run, &cli->exit_status, err);
+    enum cm_code code = ssh_client_run(fd[1], plan, &cli->exit_status, err);
     cm_loop_thread_join(loop);
     if (code != CM_OK && remote_link_state(link) == CM_SESSION_ENDED &&
         remote_link_err(link)->code != CM_OK)
@@ -177,8 +188,9 @@ static enum cm_code run(struct cli *cli, struct cm_err *err)
     struct api_workspace *ws = NULL;
     struct api_workspace_agent *agent = NULL;
     struct remote_link *link = NULL;
+    struct ssh_run plan;
 
-    if (check_opts(o, err) != CM_OK ||
+    if (check_opts(o, err) != CM_OK || client_plan(cli, o, &plan, err) != CM_OK ||
         remote_find(cli, host_text(cli, o), &wish, &ws, &agent, err) != CM_OK)
         return err->code;
     if (remote_link_new(cli, agent->id, cm_kind_bit(CM_KIND_SSH) | cm_kind_bit(CM_KIND_ECHO), &link,
@@ -192,7 +204,7 @@ static enum cm_code run(struct cli *cli, struct cm_err *err)
     if (o->stdio)
         remote_link_end_by_signals(link, NULL);
     enum cm_code code =
-        o->stdio ? remote_stdio(cli, link, &spec, err) : run_client(cli, link, &spec, o, err);
+        o->stdio ? remote_stdio(cli, link, &spec, err) : run_client(cli, link, &plan, &spec, err);
     remote_link_free(link);
     return code;
 }

@@ -8,7 +8,6 @@
 #include <sys/ioctl.h>
 #include <sys/signalfd.h>
 #include <sys/socket.h>
-#include <sys/un.h>
 #include <termios.h>
 #include <unistd.h>
 
@@ -17,14 +16,7 @@
 
 #include "sys/fd.h"
 
-#define CHUNK       32768
-#define FORWARD_MAX 16
-
-/* One forwarded connection to the key agent here. */
-struct forward {
-    ssh_channel channel; /* NULL: free */
-    int fd;
-};
+#define CHUNK 32768
 
 struct client {
     ssh_session session;
@@ -33,7 +25,7 @@ struct client {
     const struct ssh_run *run;
     int winch_fd;
     bool stdin_ended;
-    struct forward forwards[FORWARD_MAX];
+    struct forwards *forwards;
     struct ssh_callbacks_struct callbacks;
     struct ssh_channel_callbacks_struct channel_callbacks;
     bool exited, closed; /* the remote end has said so */
@@ -59,36 +51,12 @@ static void window_size(int *ret_columns, int *ret_rows)
     }
 }
 
-static int connect_unix(const char *path)
-{
-    struct sockaddr_un un = {.sun_family = AF_UNIX};
-    if (strlen(path) >= sizeof(un.sun_path))
-        return -1;
-    memcpy(un.sun_path, path, strlen(path) + 1);
-    int fd = socket(AF_UNIX, SOCK_STREAM | SOCK_CLOEXEC, 0);
-    if (fd >= 0 && connect(fd, (const struct sockaddr *)&un, sizeof(un)) != 0) {
-        close(fd);
-        fd = -1;
-    }
-    return fd;
-}
-
 /* The remote end wants to talk to the key agent of this machine. */
 static ssh_channel on_agent_open(ssh_session session, void *userdata)
 {
     struct client *c = userdata;
-
-    for (size_t i = 0; i < FORWARD_MAX; i++) {
-        struct forward *f = &c->forwards[i];
-        if (f->channel)
-            continue;
-        f->fd = connect_unix(c->run->agent_socket);
-        if (f->fd < 0)
-            return NULL;
-        f->channel = ssh_channel_new(session);
-        return f->channel;
-    }
-    return NULL;
+    (void)session;
+    return forwards_open(c->forwards, c->run->agent_socket);
 }
 
 static enum cm_code connect_session(struct client *c, int fd, struct cm_err *err)
@@ -234,39 +202,6 @@ static enum cm_code pass_input(struct client *c, struct cm_err *err)
     return CM_OK;
 }
 
-static void close_forward(struct forward *f)
-{
-    if (!f->channel)
-        return;
-    ssh_channel_close(f->channel);
-    ssh_channel_free(f->channel);
-    close(f->fd);
-    f->channel = NULL;
-}
-
-/* The key agent's answers are small, so plain blocking writes do. */
-static void pass_forwards(struct client *c, const struct pollfd *fds, size_t n)
-{
-    char buf[CHUNK];
-    for (size_t i = 0; i < FORWARD_MAX; i++) {
-        struct forward *f = &c->forwards[i];
-        int got = 0;
-        if (!f->channel)
-            continue;
-        while ((got = ssh_channel_read_nonblocking(f->channel, buf, sizeof(buf), 0)) > 0)
-            if (cm_fd_write_all(f->fd, buf, (size_t)got, NULL) != CM_OK)
-                break;
-        bool readable = false;
-        for (size_t k = 0; k < n; k++)
-            readable = readable || (fds[k].fd == f->fd && fds[k].revents);
-        ssize_t r = readable ? read(f->fd, buf, sizeof(buf)) : 1;
-        if (readable && r > 0)
-            ssh_channel_write(f->channel, buf, (uint32_t)r);
-        if (r <= 0 || ssh_channel_is_eof(f->channel) || ssh_channel_is_closed(f->channel))
-            close_forward(f);
-    }
-}
-
 static void on_winch(struct client *c)
 {
     struct signalfd_siginfo info;
@@ -280,7 +215,7 @@ static void on_winch(struct client *c)
 static enum cm_code converse(struct client *c, struct cm_err *err)
 {
     for (;;) {
-        struct pollfd fds[3 + FORWARD_MAX];
+        struct pollfd fds[3 + FORWARDS_MAX];
         size_t n = 0;
         if (!pass_output(c)) {
             c->unheard = true;
@@ -300,9 +235,7 @@ static enum cm_code converse(struct client *c, struct cm_err *err)
         fds[n++] = (struct pollfd){.fd = ssh_get_fd(c->session), .events = POLLIN};
         fds[n++] = (struct pollfd){.fd = want_stdin ? 0 : -1, .events = POLLIN};
         fds[n++] = (struct pollfd){.fd = c->winch_fd, .events = POLLIN};
-        for (size_t i = 0; i < FORWARD_MAX; i++)
-            if (c->forwards[i].channel)
-                fds[n++] = (struct pollfd){.fd = c->forwards[i].fd, .events = POLLIN};
+        n += forwards_poll(c->forwards, fds + n);
         if (poll(fds, n, 1000) < 0 && errno != EINTR)
             return cm_err_errno(err, CM_IO, "poll");
         /* Reading from a channel handles packets only until its output has ended; exit status and
@@ -316,7 +249,7 @@ static enum cm_code converse(struct client *c, struct cm_err *err)
             on_winch(c);
         if (fds[1].revents && pass_input(c, err) != CM_OK)
             return err->code;
-        pass_forwards(c, fds, n);
+        forwards_pass(c->forwards);
     }
 }
 
@@ -329,6 +262,7 @@ enum cm_code ssh_client_run(int fd, const struct ssh_run *run, int *ret_status, 
         close(fd);
         return cm_err_set(err, CM_INTERNAL, "SSH cannot be set up");
     }
+    c.forwards = forwards_new(c.session);
     sigemptyset(&winch);
     sigaddset(&winch, SIGWINCH);
     sigprocmask(SIG_BLOCK, &winch, NULL);
@@ -337,6 +271,8 @@ enum cm_code ssh_client_run(int fd, const struct ssh_run *run, int *ret_status, 
     c.event = ssh_event_new();
     if (code == CM_OK && (!c.event || ssh_event_add_session(c.event, c.session) != SSH_OK))
         code = cm_err_set(err, CM_INTERNAL, "SSH cannot be set up");
+    for (size_t i = 0; code == CM_OK && i < run->n_rules; i++)
+        code = forwards_listen(c.forwards, &run->rules[i], err);
     if (code == CM_OK)
         code = open_channel(&c, err);
     if (code == CM_OK) {
@@ -350,8 +286,7 @@ enum cm_code ssh_client_run(int fd, const struct ssh_run *run, int *ret_status, 
     *ret_status = status < 0 ? 255 : status;
     if (c.unheard)
         cm_ignore(shutdown(ssh_get_fd(c.session), SHUT_RDWR) != 0, "it has ended by itself");
-    for (size_t i = 0; i < FORWARD_MAX; i++)
-        close_forward(&c.forwards[i]);
+    forwards_free(c.forwards);
     if (c.channel)
         ssh_channel_free(c.channel);
     ssh_disconnect(c.session);

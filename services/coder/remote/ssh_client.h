@@ -3,12 +3,15 @@
 #pragma once
 
 #include "cli.h"
+#include "remote/forward.h"
 
 struct ssh_run {
     const char *command; /* NULL: a login shell */
     bool pty;
-    struct cm_conf_list env;  /* "NAME=value" */
-    const char *agent_socket; /* to forward; NULL: none */
+    struct cm_conf_list env;    /* "NAME=value" */
+    const char *agent_socket;   /* to forward; NULL: none */
+    struct forward_rule *rules; /* -R */
+    size_t n_rules;
 };
 
 /* SIGWINCH must be blocked in all threads of the process. Blocks until the remote end is done; the

@@ -12,6 +12,7 @@
 
 #include "cli.h"
 #include "near.h"
+#include "remote/forward.h"
 #include "remote/ports.h"
 #include "remote/target.h"
 #include "sys/fs.h"
@@ -215,6 +216,43 @@ static void ports_are_taken_apart(void **state)
     assert_int_equal(ports_parse(a, "8080:9", twice, NULL), CM_INVALID);
 }
 
+static void remote_forwards_are_taken_apart(void **state)
+{
+    static const struct {
+        const char *text, *host; /* host NULL: refused */
+        uint16_t port, local;
+    } rows[] = {
+        {"8080:127.0.0.1:9090", "127.0.0.1", 8080, 9090},
+        {"1:localhost:65535", "localhost", 1, 65535},
+        {"80:[::1]:81", "::1", 80, 81},
+        {"80:::1:81", "::1", 80, 81},
+        {"80:a.example:81", "a.example", 80, 81},
+        {"", NULL, 0, 0},
+        {"80", NULL, 0, 0},
+        {"80:81", NULL, 0, 0},
+        {"80::81", NULL, 0, 0},
+        {"0:h:1", NULL, 0, 0},
+        {"1:h:0", NULL, 0, 0},
+        {"1:h:65536", NULL, 0, 0},
+        {"1:h:", NULL, 0, 0},
+        {"x:h:1", NULL, 0, 0},
+        {"/a:/b", NULL, 0, 0},
+    };
+    (void)state;
+    CM_AUTO(cm_arena) a = cm_arena_new();
+    for (size_t i = 0; i < CM_COUNT_OF(rows); i++) {
+        struct forward_rule r;
+        enum cm_code code = forward_rule_parse(a, rows[i].text, &r, NULL);
+        if ((code == CM_OK) != (rows[i].host != NULL))
+            fail_msg("%s", rows[i].text);
+        if (!rows[i].host)
+            continue;
+        assert_string_equal(r.host, rows[i].host);
+        assert_int_equal(r.port, rows[i].port);
+        assert_int_equal(r.local_port, rows[i].local);
+    }
+}
+
 static void put(const char *dir, const char *name, const char *text)
 {
     CM_AUTO(cm_arena) a = cm_arena_new();
@@ -309,6 +347,7 @@ int main(void)
         cmocka_unit_test(mistyped_words_find_their_neighbours),
         cmocka_unit_test(hosts_are_taken_apart),
         cmocka_unit_test(ports_are_taken_apart),
+        cmocka_unit_test(remote_forwards_are_taken_apart),
         cmocka_unit_test(template_folders_are_packed_without_what_does_not_belong),
         cmocka_unit_test(archives_cannot_leave_their_folder),
     };
