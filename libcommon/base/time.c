@@ -49,34 +49,68 @@ static char *put_digits(char *p, unsigned v, unsigned width)
     return p + width;
 }
 
-const char *cm_time_format(struct cm_time t, char out[CM_TIME_TEXT])
+/* An instant in UTC, its year within the four digits that the formats have. */
+struct fields {
+    unsigned year, month, day, weekday; /* weekday: 0 is Sunday */
+    unsigned sec, usec;                 /* of the day; of the second */
+};
+
+static struct fields fields_of(struct cm_time t)
 {
-    int64_t us = t.us % CM_DAY, days = t.us / CM_DAY;
+    struct fields f;
+    int64_t us = t.us % CM_DAY, days = t.us / CM_DAY, y;
     if (us < 0) {
         us += CM_DAY;
         days--;
     }
-    int64_t y;
-    unsigned mo, d;
-    civil_from_days(days, &y, &mo, &d);
-    if (y < 0 || y > 9999) { /* outside RFC 3339 */
-        y = y < 0 ? 0 : 9999;
-    }
-    unsigned sec = (unsigned)(us / CM_SECOND), frac = (unsigned)(us % CM_SECOND);
-    char *p = put_digits(out, (unsigned)y, 4);
-    *p++ = '-';
-    p = put_digits(p, mo, 2);
-    *p++ = '-';
-    p = put_digits(p, d, 2);
-    *p++ = 'T';
+    civil_from_days(days, &y, &f.month, &f.day);
+    f.year = y < 0 ? 0 : y > 9999 ? 9999 : (unsigned)y;
+    f.weekday = (unsigned)(((days + 4) % 7 + 7) % 7);
+    f.sec = (unsigned)(us / CM_SECOND);
+    f.usec = (unsigned)(us % CM_SECOND);
+    return f;
+}
+
+static char *put_clock(char *p, unsigned sec)
+{
     p = put_digits(p, sec / 3600, 2);
     *p++ = ':';
     p = put_digits(p, sec / 60 % 60, 2);
     *p++ = ':';
-    p = put_digits(p, sec % 60, 2);
-    if (frac) {
+    return put_digits(p, sec % 60, 2);
+}
+
+const char *cm_time_format_http(struct cm_time t, char out[CM_TIME_TEXT])
+{
+    static const char days[] = "SunMonTueWedThuFriSat";
+    static const char months[] = "JanFebMarAprMayJunJulAugSepOctNovDec";
+    struct fields f = fields_of(t);
+    char *p = mempcpy(out, days + (size_t)f.weekday * 3, 3);
+    p = mempcpy(p, ", ", 2);
+    p = put_digits(p, f.day, 2);
+    *p++ = ' ';
+    p = mempcpy(p, months + (size_t)(f.month - 1) * 3, 3);
+    *p++ = ' ';
+    p = put_digits(p, f.year, 4);
+    *p++ = ' ';
+    p = put_clock(p, f.sec);
+    memcpy(p, " GMT", 5);
+    return out;
+}
+
+const char *cm_time_format(struct cm_time t, char out[CM_TIME_TEXT])
+{
+    struct fields f = fields_of(t);
+    char *p = put_digits(out, f.year, 4);
+    *p++ = '-';
+    p = put_digits(p, f.month, 2);
+    *p++ = '-';
+    p = put_digits(p, f.day, 2);
+    *p++ = 'T';
+    p = put_clock(p, f.sec);
+    if (f.usec) {
         *p++ = '.';
-        p = put_digits(p, frac, 6);
+        p = put_digits(p, f.usec, 6);
         while (p[-1] == '0')
             p--;
     }

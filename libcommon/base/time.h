@@ -34,6 +34,8 @@ static inline struct cm_time cm_time_add(struct cm_time t, cm_usec d)
 #define CM_TIME_TEXT 40
 /* RFC 3339 in UTC with as many fraction digits as needed: 2026-11-23T06:16:49.449247Z */
 const char *cm_time_format(struct cm_time t, char out[CM_TIME_TEXT]);
+/* The form of HTTP's Date (RFC 9110, 5.6.7): Mon, 23 Nov 2026 06:16:49 GMT. */
+const char *cm_time_format_http(struct cm_time t, char out[CM_TIME_TEXT]);
 /* Accepts RFC 3339 with any offset and up to nine fraction digits (cut to microseconds). */
 CM_MUST_USE bool cm_time_parse(struct cm_str s, struct cm_time *ret);
 

@@ -21,7 +21,9 @@ void http_req_free(struct cm_http_req *r)
 static void put_head(struct cm_buf *b, const struct cm_http_req *req, const struct cm_http_resp *r,
                      bool keep, bool chunked, bool bodiless)
 {
-    cm_buf_printf(b, "HTTP/1.1 %d %s\r\n", r->status, cm_http_reason(r->status));
+    char date[CM_TIME_TEXT];
+    cm_buf_printf(b, "HTTP/1.1 %d %s\r\nDate: %s\r\n", r->status, cm_http_reason(r->status),
+                  cm_time_format_http(cm_time_now(), date));
     if (r->content_type) {
         cm_buf_cstr(b, "Content-Type: ");
         cm_buf_cstr(b, r->content_type);

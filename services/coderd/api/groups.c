@@ -4,6 +4,7 @@
 
 #include "api/audit_log.h"
 #include "api/organizations.h"
+#include "api/lookup.h"
 #include "api/search.h"
 #include "api/targets.h"
 #include "app.h"
@@ -174,35 +175,6 @@ static enum cm_code reply_visible(struct api_req *r, struct store_group *rows, s
 
 /* ---- reading ---- */
 
-/* An organization or user in the query, by id or name; one that there is not finds nothing. */
-static void query_org(struct api_req *r, struct cm_uuid *id, const struct cm_uuid **ret)
-{
-    struct cm_str text = api_query(r, "organization");
-    struct store_organization *org = NULL;
-    struct cm_err ignored;
-    if (!text.len)
-        return;
-    *ret = id;
-    if (!cm_uuid_parse(text, id) &&
-        store_organization_by_name(r->db, r->arena, text, &org, &ignored) == CM_OK)
-        *id = org->id;
-}
-
-static void query_member(struct api_req *r, struct cm_uuid *id, const struct cm_uuid **ret)
-{
-    struct cm_str text = api_query(r, "has_member");
-    struct store_user *u = NULL;
-    struct cm_err ignored;
-    if (!text.len)
-        return;
-    *ret = id;
-    if (cm_str_eq_c(text, "me"))
-        *id = r->who->user_id;
-    else if (!cm_uuid_parse(text, id) &&
-             store_user_by_username(r->db, r->arena, text, &u, &ignored) == CM_OK)
-        *id = u->id;
-}
-
 static struct cm_uuid *query_ids(struct api_req *r, size_t *ret_n)
 {
     struct cm_str rest = api_query(r, "group_ids"), one;
@@ -223,14 +195,13 @@ static struct cm_uuid *query_ids(struct api_req *r, size_t *ret_n)
 
 static enum cm_code list(struct api_req *r, struct cm_err *err)
 {
-    struct cm_uuid org = {{0}}, member = {{0}};
-    const struct cm_uuid *org_id = NULL, *member_id = NULL;
+    struct cm_str org = api_query(r, "organization"), member = api_query(r, "has_member");
+    const struct cm_uuid *org_id = org.len ? lookup_org(r, org) : NULL;
+    const struct cm_uuid *member_id = member.len ? lookup_user(r, member) : NULL;
     struct store_group *rows = NULL;
     size_t n = 0, n_ids = 0;
     static const char *const names[] = {"organization", "has_member", "group_ids", NULL};
     api_query_only(r, names);
-    query_org(r, &org, &org_id);
-    query_member(r, &member, &member_id);
     struct cm_uuid *ids = query_ids(r, &n_ids);
     if (api_query_check(r, err) != CM_OK ||
         store_groups(r->db, r->arena, org_id, member_id, ids, n_ids, CM_STR_NONE, &rows, &n, err) !=

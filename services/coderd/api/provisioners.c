@@ -2,6 +2,7 @@
  * are things of the type provisioner_daemon: whoever may add daemons may make keys for them. */
 #include "api/audit_log.h"
 #include "api/job_show.h"
+#include "api/lookup.h"
 #include "api/organizations.h"
 #include "api/targets.h"
 #include "app.h"
@@ -235,29 +236,11 @@ static enum cm_code load_jobs(struct api_req *r, const struct job_filter *f,
     return CM_OK;
 }
 
-/* ?initiator: me, an id or a name; somebody that there is not started nothing. */
-static const struct cm_uuid *query_initiator(struct api_req *r)
-{
-    static const struct cm_uuid nobody = {{0xff}};
-    struct cm_str text = api_query(r, "initiator");
-    struct cm_uuid *id = CM_NEW(r->arena, struct cm_uuid);
-    struct store_user *u = NULL;
-    struct cm_err ignored;
-    if (!text.len)
-        return NULL;
-    if (cm_str_eq_c(text, "me"))
-        return &r->who->user_id;
-    if (cm_uuid_parse(text, id))
-        return id;
-    if (store_user_by_username(r->db, r->arena, text, &u, &ignored) == CM_OK)
-        return &u->id;
-    return &nobody;
-}
-
 static enum cm_code job_list(struct api_req *r, struct cm_err *err)
 {
     struct store_organization *org = NULL;
     struct job_filter f = {.limit = JOBS_DEFAULT};
+    struct cm_str initiator = api_query(r, "initiator");
     struct api_provisioner_job *out = NULL;
     size_t n = 0;
     if (param_org(r, RBAC_provisioner_jobs, &org, err) != CM_OK)
@@ -266,7 +249,7 @@ static enum cm_code job_list(struct api_req *r, struct cm_err *err)
     f.ids = query_ids(r, &f.n_ids);
     f.statuses = query_statuses(r, &api_provisioner_job_status_enum, &f.n_statuses);
     f.tags = query_tags(r);
-    f.initiator_id = query_initiator(r);
+    f.initiator_id = initiator.len ? lookup_user(r, initiator) : NULL;
     static const char *const names[] = {"limit", "ids", "status", "tags", "initiator", NULL};
     api_query_only(r, names);
     api_query_i64(r, "limit", 0, INT32_MAX, &f.limit);

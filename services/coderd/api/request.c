@@ -159,6 +159,10 @@ void api_query_only(struct api_req *r, const char *const *names)
 
 enum cm_code api_query_check(struct api_req *r, struct cm_err *err)
 {
+    if (r->failure) {
+        *err = *r->failure;
+        return err->code;
+    }
     if (r->violations.n)
         return cm_err_set(err, CM_INVALID, "Query parameters have invalid values.");
     return CM_OK;

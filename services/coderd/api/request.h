@@ -47,6 +47,7 @@ struct api_req {
     bool has_groups;
     struct cm_str token; /* as carried; never logged */
     struct cm_violations violations;
+    struct cm_err *failure; /* met while the query was read: see lookup.h; NULL: none */
     bool token_in_cookie;
     bool authorized; /* may() has said yes to the route's rule */
     struct {
@@ -123,4 +124,5 @@ void api_query_uuid(struct api_req *r, const char *name, struct cm_uuid *ret);
 /* For lists that insist on knowing each parameter: a violation for any other than these (NULL at
  * the end) and those that carry a session. */
 void api_query_only(struct api_req *r, const char *const *names);
+/* The first failure to look something up, else the violations as 400. */
 CM_MUST_USE enum cm_code api_query_check(struct api_req *r, struct cm_err *err);

@@ -2,7 +2,7 @@
 
 #include <ctype.h>
 
-#include "store/organizations.h"
+#include "api/lookup.h"
 
 static const char *known_key(const char *const *keys, struct cm_str key)
 {
@@ -199,16 +199,6 @@ void search_check_enum(struct api_req *r, const struct search_term *t, const str
 
 const struct cm_uuid *search_org(struct api_req *r, const struct search *s, const char *key)
 {
-    static const struct cm_uuid nowhere = {{0xff}};
     struct cm_str v = search_text(s, key);
-    struct cm_uuid *id = CM_NEW(r->arena, struct cm_uuid);
-    struct store_organization *org = NULL;
-    struct cm_err ignored;
-    if (!v.ptr)
-        return NULL;
-    if (cm_uuid_parse(v, id))
-        return id;
-    if (store_organization_by_name(r->db, r->arena, v, &org, &ignored) == CM_OK)
-        return &org->id;
-    return &nowhere;
+    return v.ptr ? lookup_org(r, v) : NULL;
 }

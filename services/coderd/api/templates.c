@@ -1,6 +1,7 @@
 /* Templates: finding, listing and deleting them. Source: api-behaviour reference, 4.7. */
 #include "api/acl.h"
 #include "api/audit_log.h"
+#include "api/lookup.h"
 #include "api/search.h"
 #include "api/targets.h"
 #include "api/template_load.h"
@@ -21,18 +22,6 @@ static enum cm_code template_by_name(struct api_req *r, struct cm_err *err)
     if (template_named(r, &t, err) != CM_OK)
         return err->code;
     return template_reply(r, 200, t->id, err);
-}
-
-static const struct cm_uuid nowhere = {{0xff}};
-
-/* By name, or "me"; somebody that there is not wrote nothing. */
-static const struct cm_uuid *author_of(struct api_req *r, struct cm_str name)
-{
-    struct store_user *u = NULL;
-    struct cm_err ignored;
-    if (cm_str_eq_c(name, "me"))
-        return &r->who->user_id;
-    return store_user_by_username(r->db, r->arena, name, &u, &ignored) == CM_OK ? &u->id : &nowhere;
 }
 
 static void read_ids(struct api_req *r, const struct search_term *t,
@@ -58,7 +47,7 @@ static void read_filter(struct api_req *r, const struct search *s,
     f->name = search_text(s, "name");
     f->display_name = search_text(s, "display_name");
     f->organization_id = search_org(r, s, "organization");
-    f->author_id = author.ptr ? author_of(r, author) : search_uuid(r, s, "author_id");
+    f->author_id = author.ptr ? lookup_user(r, author) : search_uuid(r, s, "author_id");
     f->has_external_agent = search_bool(r, s, "has_external_agent");
     f->deleted = deleted && *deleted;
     if (search_get(s, "deprecated"))

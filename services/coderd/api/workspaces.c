@@ -2,6 +2,7 @@
 #include "api/workspaces.h"
 
 #include "api/acl.h"
+#include "api/lookup.h"
 #include "api/search.h"
 #include "api/targets.h"
 #include "api/workspace_load.h"
@@ -69,18 +70,14 @@ static struct cm_str search_user(struct api_req *r, const struct search *s, cons
 {
     struct cm_str v = search_text(s, key);
     struct store_user *u = NULL;
-    struct cm_err ignored;
-    struct cm_uuid id;
-    enum cm_code code = CM_OK;
+    struct cm_err why;
     if (!v.ptr)
         return CM_STR_NONE;
-    if (cm_str_eq_c(v, "me"))
-        return cm_arena_str(r->arena, cm_str(cm_uuid_text(r->who->user_id).s));
-    code = cm_uuid_parse(v, &id) ? store_user_by_id(r->db, r->arena, id, &u, &ignored)
-                                 : store_user_by_username(r->db, r->arena, v, &u, &ignored);
-    struct rbac_object o = code == CM_OK ? object_user(u->id) : (struct rbac_object){0};
-    if (code == CM_OK && api_may(r, RBAC_do_read, &o))
-        return cm_arena_str(r->arena, cm_str(cm_uuid_text(u->id).s));
+    if (lookup_found(r, store_user_by_id(r->db, r->arena, *lookup_user(r, v), &u, &why), &why)) {
+        struct rbac_object o = object_user(u->id);
+        if (api_may(r, RBAC_do_read, &o))
+            return cm_arena_str(r->arena, cm_str(cm_uuid_text(u->id).s));
+    }
     cm_violations_add(&r->violations, r->arena, cm_str(key), "must be a user whom you may see");
     return CM_STR_NONE;
 }
@@ -92,23 +89,23 @@ static struct cm_str search_group(struct api_req *r, const struct search *s, con
     struct store_organization *org = NULL;
     struct store_group *g = NULL;
     size_t n = 0;
-    struct cm_err ignored;
+    struct cm_err why;
     struct cm_uuid id;
     struct cm_str org_name, name = cm_str_split(v, '/', &org_name);
     enum cm_code code = CM_OK;
     if (!v.ptr)
         return CM_STR_NONE;
     if (cm_uuid_parse(v, &id)) {
-        code = store_groups(r->db, r->arena, NULL, NULL, &id, 1, CM_STR_NONE, &g, &n, &ignored);
+        code = store_groups(r->db, r->arena, NULL, NULL, &id, 1, CM_STR_NONE, &g, &n, &why);
     } else {
-        code = name.ptr ? store_organization_by_name(r->db, r->arena, org_name, &org, &ignored)
-                        : store_organization_default(r->db, r->arena, &org, &ignored);
+        code = name.ptr ? store_organization_by_name(r->db, r->arena, org_name, &org, &why)
+                        : store_organization_default(r->db, r->arena, &org, &why);
         if (code == CM_OK)
             code = store_groups(r->db, r->arena, &org->id, NULL, NULL, 0, name.ptr ? name : v, &g,
-                                &n, &ignored);
+                                &n, &why);
     }
     struct rbac_object o = {.resource = RBAC_group};
-    if (code == CM_OK && n) {
+    if (lookup_found(r, code, &why) && n) {
         o.id = g[0].id;
         o.org_id = g[0].organization_id;
         if (api_may(r, RBAC_do_read, &o))

@@ -2,9 +2,11 @@
 """The deployment as a whole: who sees its options, figures, health and audit log; what everybody may know."""
 import base64
 import datetime
+import email.utils
 import hashlib
 import json
 import re
+import time
 
 from cluster import PASSWORD, Cluster
 from expect import answers
@@ -55,6 +57,8 @@ def paths(c, admin):
     got = anyone.request("GET", "/api/v2/users/me")
     assert got.headers["X-Coder-Build-Version"].startswith("v2.") and got.headers["X-Content-Type-Options"] == "nosniff"
     assert not got.headers["Access-Control-Allow-Origin"], got.headers
+    at = email.utils.parsedate_to_datetime(got.headers["Date"])
+    assert abs(at.timestamp() - time.time()) < 60 and got.headers["Date"].endswith(" GMT"), got.headers
 
 
 def for_administrators(c, admin, bea):

@@ -50,6 +50,26 @@ static void instants_go_through_text(void **state)
     assert_true(cm_time_is_zero(zero));
 }
 
+static void dates_of_http_are_written(void **state)
+{
+    (void)state;
+    static const struct {
+        const char *at, *text;
+    } rows[] = {
+        {"1994-11-06T08:49:37Z", "Sun, 06 Nov 1994 08:49:37 GMT"}, /* RFC 9110's own */
+        {"1970-01-01T00:00:00Z", "Thu, 01 Jan 1970 00:00:00 GMT"},
+        {"1969-12-31T23:59:59.5Z", "Wed, 31 Dec 1969 23:59:59 GMT"},
+        {"2024-02-29T12:00:00Z", "Thu, 29 Feb 2024 12:00:00 GMT"},
+        {"2026-11-28T23:59:59.999999Z", "Sat, 28 Nov 2026 23:59:59 GMT"},
+    };
+    for (size_t i = 0; i < CM_COUNT_OF(rows); i++) {
+        struct cm_time t;
+        char text[CM_TIME_TEXT];
+        assert_true(cm_time_parse(cm_str(rows[i].at), &t));
+        assert_string_equal(cm_time_format_http(t, text), rows[i].text);
+    }
+}
+
 static void durations_go_through_text(void **state)
 {
     (void)state;
@@ -92,6 +112,7 @@ int main(void)
 {
     const struct CMUnitTest tests[] = {
         cmocka_unit_test(instants_go_through_text),
+        cmocka_unit_test(dates_of_http_are_written),
         cmocka_unit_test(durations_go_through_text),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);
