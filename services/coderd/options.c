@@ -91,6 +91,28 @@ static enum cm_code check_url(const char *flag, const char *url, struct cm_err *
                       "--%s \"%s\" must be a URL such as https://coder.example.com", flag, url);
 }
 
+static bool is_host_char(char c)
+{
+    return (c >= 'a' && c <= 'z') || (c >= 'A' && c <= 'Z') || (c >= '0' && c <= '9') ||
+           strchr("-.:", c);
+}
+
+/* The names of apps are made by putting something in the place of the asterisk. */
+static enum cm_code check_wildcard(const char *given, struct cm_err *err)
+{
+    const char *scheme = strstr(given, "://"), *host = scheme ? scheme + 3 : given;
+    bool ok = host[0] == '*' && strchr(host, '.') && !strstr(host, "..");
+
+    for (const char *p = host + 1; ok && *p; p++)
+        ok = is_host_char(*p) && (p[1] || *p != '.');
+    if (ok || !*given)
+        return CM_OK;
+    return cm_err_set(err, CM_INVALID,
+                      "--wildcard-access-url \"%s\" must be a host name that begins with its only "
+                      "asterisk, such as *.apps.example.com",
+                      given);
+}
+
 /* What can be said before there is a database. */
 static enum cm_code check_listening(const struct coderd_options *opt, struct cm_err *err)
 {
@@ -114,6 +136,8 @@ enum cm_code options_check(const struct coderd_options *opt, struct cm_err *err)
             return cm_err_set(err, CM_INVALID, "--%s must be 0 or more", row->flag);
     }
     if (check_listening(opt, err) != CM_OK)
+        return err->code;
+    if (check_wildcard(opt->wildcard_access_url, err) != CM_OK)
         return err->code;
     return check_url("access-url", opt->access_url, err);
 }
