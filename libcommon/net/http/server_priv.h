@@ -1,4 +1,5 @@
-/* What server.c (connections) and answer.c (what goes out) share. Private to net/http. */
+/* What the server (accepting, draining), its connections (conn.c), their bodies (body.c) and
+ * answers (answer.c) share. Private to net/http. */
 #pragma once
 
 #include <pthread.h>
@@ -84,9 +85,33 @@ struct cm_http_conn {
     char peer[48];
 };
 
-void http_req_free(struct cm_http_req *r);
+/* conn.c; on the connection's loop. */
+/* A connection on its way to its loop. */
+struct http_accepted {
+    struct cm_http_server *server;
+    struct cm_loop *loop;
+    int fd;
+    char peer[48];
+};
+/* Posted to that loop; takes the struct http_accepted, allocated, and its descriptor. */
+void http_conn_start(void *accepted);
+/* Gives it that long; less when the server drains. */
+void http_conn_arm(struct cm_http_conn *c, cm_usec d);
+/* The server has begun to drain: how much longer it may wait for a request, or the rest of one. */
+void http_conn_drain(struct cm_http_conn *c, cm_usec now);
+void http_conn_close(struct cm_http_conn *c);
 void http_next_request(struct cm_http_conn *c);
 /* A drain waits for it no longer. */
 void http_not_busy(struct cm_http_conn *c);
+
+/* body.c */
+/* The application wants the body. False when the connection has been answered. */
+bool http_body_begin(struct cm_http_conn *c);
+/* Takes what has arrived of it, and hands the request over when it is whole. */
+void http_body_read(struct cm_http_conn *c);
+void http_budget_unref(struct http_budget *b);
+
+/* answer.c */
+void http_req_free(struct cm_http_req *r);
 /* Answers {"message": text} on behalf of the server itself and ends the connection. */
 void http_answer_error(struct cm_http_conn *c, int status, const char *text);
