@@ -132,18 +132,35 @@ struct cm_rpc_server {
 };
 
 /* server.c */
-void rpc_work_task(struct cm_task *t, void *thread_ctx);
-/* Sends the reply that msg holds (taken), then waits for the next request. */
-void rpc_work_send(struct rpc_work *w, nng_msg *msg);
 size_t rpc_keys_copy(struct cm_rpc_server *s, struct cm_rpc_key out[RPC_KEYS_MAX]);
 
+/* server_work.c */
+/* Adds a context, which waits for its first request. */
+enum cm_code rpc_work_start(struct cm_rpc_server *s, struct cm_err *err);
+/* Of one that is at rest, and out of the list. */
+void rpc_work_free(struct rpc_work *w);
+/* Sends the reply that msg holds (taken), then waits for the next request. */
+void rpc_work_send(struct rpc_work *w, nng_msg *msg);
 /* Keeps as many contexts receiving or working as configured, whatever is parked. */
 void rpc_top_up(struct cm_rpc_server *s);
 
+/* server_pipe.c */
+static inline struct cm_str rpc_pipe_key(const uint32_t *id)
+{
+    return cm_str_n(id, sizeof(*id));
+}
+/* nng's pipe callback; arg is the server. */
+void rpc_pipe_event(nng_pipe np, nng_pipe_ev ev, void *arg);
+/* Under the lock. */
+void rpc_pipe_free(struct cm_rpc_server *s, struct rpc_pipe *p);
+/* Of the timer: drops connections that have been silent for three heartbeats, and forgets refused
+ * Hellos and unfinished handshakes. */
+void rpc_pipe_sweep(void *server);
+
 /* server_caller.c: all under the lock, but rpc_caller_known and rpc_caller_leave. */
 struct rpc_caller *rpc_caller_new(void);
-struct rpc_caller *rpc_caller_ref(struct rpc_caller *c); /* NULL is fine, here and below */
-void rpc_caller_unref(struct cm_rpc_server *s, struct rpc_caller *c);
+struct rpc_caller *rpc_caller_ref(struct rpc_caller *c);
+void rpc_caller_unref(struct cm_rpc_server *s, struct rpc_caller *c); /* NULL is fine */
 /* The request has shown whose it is, and with it its connection. */
 void rpc_caller_known(struct rpc_work *w, struct cm_uuid id);
 enum rpc_admission {
@@ -178,6 +195,8 @@ void rpc_unix_deafen(struct rpc_unix *u);
 void rpc_unix_free(struct rpc_unix *u); /* NULL is fine */
 
 /* server_request.c */
+/* Of the pool: looks into the request, or lets its handler go on. */
+void rpc_work_task(struct cm_task *t, void *thread_ctx);
 /* Answers without having looked at the request: from nng's threads too. */
 void rpc_reply_early(struct rpc_work *w, enum cm_code code, const char *text);
 /* Answers; body_secret NULL: plain. payload may be NULL. */
