@@ -1,18 +1,15 @@
-/* templates init, push and pull: folders to template versions and back. */
+/* templates push: a folder becomes a template version. */
 #include <ctype.h>
-#include <dirent.h>
 #include <errno.h>
 #include <glob.h>
 #include <limits.h>
 #include <stdlib.h>
-#include <unistd.h>
 
 #include "template_tar.h"
 #include "cmd/templates.h"
 #include "codec/yaml.h"
 #include "sys/fd.h"
 #include "sys/fs.h"
-#include "starters.h"
 
 #define TEMPLATE_MAX ((size_t)1 << 20)
 #define MESSAGE_LONG 72
@@ -373,182 +370,4 @@ const struct command templates_create = {
     .max_args = 1,
     .hidden = true,
     .run = run_push,
-};
-
-struct init_opts {
-    const char *id;
-};
-
-static const struct cm_opt init_opts[] = {
-    {CM_OPT_STR, offsetof(struct init_opts, id), "id",
-     .help = "Specify a given example template by ID."},
-};
-
-/* The starters' names: the first parts of the files' names. */
-static size_t starter_names(struct cm_arena *a, const char **ret, size_t max)
-{
-    size_t n = 0;
-    for (const struct cm_embedded_file *f = starter_files; f->name; f++) {
-        struct cm_str id;
-        bool known = false;
-        cm_str_split(cm_str(f->name), '/', &id);
-        for (size_t i = 0; i < n; i++)
-            known = known || cm_str_eq_c(id, ret[i]);
-        if (!known && n < max)
-            ret[n++] = cm_arena_cstr(a, id);
-    }
-    return n;
-}
-
-static enum cm_code run_init(struct cli *cli, struct cm_err *err)
-{
-    const struct init_opts *o = cli->opts;
-    const char *names[16], *id = o->id, *dir = cli_arg(cli, 0);
-    size_t n = starter_names(cli->arena, names, CM_COUNT_OF(names)), chosen = n;
-
-    for (size_t i = 0; i < n && *id; i++)
-        if (strcmp(names[i], id) == 0)
-            chosen = i;
-    if (*id && chosen == n)
-        return cm_err_set(err, CM_NOT_FOUND, "Template \"%s\" does not exist! The starters are: %s",
-                          id, names[0]);
-    if (!*id && ui_select(cli, "Choose a starter template:", names, n, &chosen, err) != CM_OK)
-        return err->code;
-    id = names[chosen];
-    if (!dir)
-        dir = cm_arena_printf(cli->arena, "./%s", id);
-    if (cm_fs_mkdirs(dir, 0755, err) != CM_OK)
-        return err->code;
-    for (const struct cm_embedded_file *f = starter_files; f->name; f++) {
-        struct cm_str first, rest = cm_str_split(cm_str(f->name), '/', &first);
-        if (!cm_str_eq_c(first, id))
-            continue;
-        const char *path = cm_fs_join(cli->arena, dir, cm_arena_cstr(cli->arena, rest));
-        if (cm_fs_exists(path))
-            return cm_err_set(err, CM_CONFLICT, "%s exists already: choose another folder", path);
-        if (cm_fs_write(path, cm_str_n(f->data, f->len), 0644, false, err) != CM_OK)
-            return err->code;
-    }
-    printf("Extracting %s to %s...\n"
-           "Create your template by running:\n\n  cd %s && coder templates push\n\n"
-           "Examples provide a starting point and are expected to be edited!\n",
-           id, dir, dir);
-    return CM_OK;
-}
-
-const struct command templates_init = {
-    .name = "init",
-    .args = "[directory]",
-    .brief = "Get started with a templated template.",
-    .opts = init_opts,
-    .n_opts = CM_COUNT_OF(init_opts),
-    .opts_size = sizeof(struct init_opts),
-    .max_args = 1,
-    .run = run_init,
-};
-
-struct pull_opts {
-    bool tar, zip;
-    const char *version;
-};
-
-static const struct cm_opt pull_opts[] = {
-    {CM_OPT_BOOL, offsetof(struct pull_opts, tar), "tar",
-     .help = "Output the template as a tar archive to stdout."},
-    {CM_OPT_BOOL, offsetof(struct pull_opts, zip), "zip",
-     .help = "Output the template as a zip archive to stdout."},
-    {CM_OPT_STR, offsetof(struct pull_opts, version), "version",
-     .help = "The name of the template version to pull. Use 'active' to pull the active version, "
-             "'latest' to pull the "
-             "latest version, or the name of the template version to pull."},
-};
-
-static enum cm_code pull_version(struct cli *cli, const struct api_template *t, const char *name,
-                                 struct api_template_version **ret, struct cm_err *err)
-{
-    struct api_template_version *all = NULL;
-    size_t n = 0;
-
-    if (!*name || strcmp(name, "active") == 0)
-        return cm_sdk_get(cli->sdk, cli->arena, &api_template_version_msg, ret, err,
-                          "/api/v2/templateversions/%s", cm_uuid_text(t->active_version_id).s);
-    if (strcmp(name, "latest") != 0)
-        return cm_sdk_get(cli->sdk, cli->arena, &api_template_version_msg, ret, err,
-                          "/api/v2/templates/%s/versions/%s", cm_uuid_text(t->id).s,
-                          cm_sdk_part(cli->arena, cm_str(name)));
-    if (cm_sdk_get_list(cli->sdk, cli->arena, &api_template_version_msg, &all, &n, err,
-                        "/api/v2/templates/%s/versions", cm_uuid_text(t->id).s) != CM_OK)
-        return err->code;
-    if (!n)
-        return cm_err_set(err, CM_NOT_FOUND, "no template versions found");
-    *ret = &all[0];
-    for (size_t i = 1; i < n; i++)
-        if (all[i].created_at.us >= (*ret)->created_at.us)
-            *ret = &all[i];
-    return CM_OK;
-}
-
-static bool is_empty_dir(const char *path)
-{
-    DIR *d = opendir(path);
-    int n = 0;
-    if (!d)
-        return true;
-    while (n < 3 && readdir(d))
-        n++;
-    closedir(d);
-    return n <= 2; /* . and .. */
-}
-
-static enum cm_code run_pull(struct cli *cli, struct cm_err *err)
-{
-    const struct pull_opts *o = cli->opts;
-    const struct api_organization *org = NULL;
-    struct api_template *t = NULL;
-    struct api_template_version *v = NULL;
-    struct cm_str file;
-    const char *name = cli_arg(cli, 0), *dest = cli_arg(cli, 1);
-
-    if (o->tar && o->zip)
-        return cm_err_set(err, CM_INVALID, "either --tar or --zip can be selected, not both");
-    if (cli_session(cli, err) != CM_OK || find_org(cli, &org, err) != CM_OK ||
-        find_template(cli, org, name, &t, err) != CM_OK ||
-        pull_version(cli, t, o->version, &v, err) != CM_OK)
-        return err->code;
-    if (!v->job)
-        return cm_err_set(err, CM_PROTOCOL, "the server's answer has no job");
-    if (!*o->version)
-        fprintf(stderr, "NOTE: Pulling template version %.*s (active).\n", CM_STR_ARG(v->name));
-    if (cm_sdk_raw(cli->sdk, cli->arena, "GET", NULL, NULL, &file, err, "/api/v2/files/%s%s",
-                   cm_uuid_text(v->job->file_id).s, o->zip ? "?format=zip" : "") != CM_OK)
-        return cm_err_wrap(err, "download template");
-    if (o->tar || o->zip)
-        return cm_fd_write_all(1, file.ptr, file.len, err);
-    if (!dest)
-        dest = cm_arena_printf(cli->arena, "./%s", name);
-    if (cm_fs_mkdirs(dest, 0755, err) != CM_OK)
-        return err->code;
-    fprintf(stderr, "Extracting template to \"%s\"\n", dest);
-    if (!is_empty_dir(dest) &&
-        ui_confirm(cli,
-                   cm_arena_printf(cli->arena,
-                                   "The directory \"%s\" is not empty, existing files will be "
-                                   "overwritten.\n> Continue extracting?",
-                                   dest),
-                   false, err) != CM_OK)
-        return err->code;
-    return template_tar_unpack(file, dest, err);
-}
-
-const struct command templates_pull = {
-    .name = "pull",
-    .args = "<name> [destination]",
-    .brief = "Download the active, latest, or specified version of a template to a path.",
-    .opts = pull_opts,
-    .n_opts = CM_COUNT_OF(pull_opts),
-    .opts_size = sizeof(struct pull_opts),
-    .uses = USES_YES | USES_ORG,
-    .min_args = 1,
-    .max_args = 2,
-    .run = run_pull,
 };
