@@ -375,6 +375,19 @@ def versions_of_a_template(c, admin):
     assert "No presets found" in c.coder("templates", "presets", "list", "local", client=admin).stdout
 
 
+def the_settings_of_a_template(c, admin):
+    def edit(*args):
+        c.coder("templates", "edit", "local", *args, "-y", client=admin)
+        return admin.get("/api/v2/organizations/default/templates/local")
+    before = admin.get("/api/v2/organizations/default/templates/local")
+    after = edit("--description", "a text", "--default-ttl", "3h", "--autostart-requirement-weekdays", "monday,friday")
+    assert (after["description"], after["default_ttl_ms"]) == ("a text", 3 * 3600 * 1000), after
+    assert after["autostart_requirement"]["days_of_week"] == ["monday", "friday"], after
+    after = edit("--autostart-requirement-weekdays", "all", "--default-ttl", "0")
+    assert {**after, "description": before["description"], "updated_at": 0} == {**before, "updated_at": 0}, after
+    refused(c, "templates", "edit", "local", "--autostart-requirement-weekdays", "someday", "-y", says="someday", client=admin)
+
+
 def organizations_their_members_and_groups(c, admin):
     """Without a word about the organization where there is only one."""
     for name in ("ida", "jim"):
@@ -464,5 +477,5 @@ run(_a_template_and_a_workspace, signing_in_at_a_terminal, signing_in_with_mail_
     answering_questions_makes_a_workspace, logs_of_a_build_and_its_scripts, the_state_of_a_workspace, pinging, tokens,
     users, when_a_workspace_starts_and_stops_by_itself, small_things_about_a_workspace, keys_roles_and_provisioners,
     templates_create_of_older_scripts, resources_are_shown_as_a_tree, a_template_comes_from_standard_input,
-    versions_of_a_template, organizations_their_members_and_groups, careless_mistakes_get_an_answer,
+    versions_of_a_template, the_settings_of_a_template, organizations_their_members_and_groups, careless_mistakes_get_an_answer,
     stopping_starting_and_deleting, _templates_end_when_nothing_uses_them)

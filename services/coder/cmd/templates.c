@@ -206,7 +206,10 @@ struct edit_opts {
     const char *name, *display_name, *description, *icon, *deprecated;
     cm_usec default_ttl, activity_bump, failure_ttl, dormancy, dormancy_delete;
     bool cancel_jobs, autostart, autostop, require_active, is_private;
+    struct cm_conf_list autostart_days;
 };
+
+#define WEEKDAYS "monday|tuesday|wednesday|thursday|friday|saturday|sunday"
 
 #define E(member) offsetof(struct edit_opts, member)
 
@@ -236,6 +239,11 @@ static const struct cm_opt edit_opts[] = {
      .help = "Allow users to cancel in-progress workspace jobs."},
     {CM_OPT_BOOL, E(autostart), "allow-user-autostart", .def = "true",
      .help = "Allow users to configure autostart for workspaces on this template."},
+    {CM_OPT_CHOICES, E(autostart_days), "autostart-requirement-weekdays",
+     .choices = WEEKDAYS "|all",
+     .help = "Edit the template autostart requirement weekdays - workspaces created from this "
+             "template can only autostart on the given weekdays. To unset this value for the "
+             "template (and allow autostart on all days), pass 'all'."},
     {CM_OPT_BOOL, E(autostop), "allow-user-autostop", .def = "true",
      .help = "Allow users to customize the autostop TTL for workspaces on this template."},
     {CM_OPT_BOOL, E(require_active), "require-active-version",
@@ -245,13 +253,37 @@ static const struct cm_opt edit_opts[] = {
              "'everyone' group."},
 };
 
+/* NULL: not given. "all" stands for each of them. */
+static struct api_template_autostart_requirement *autostart_days(struct cli *cli)
+{
+    const struct edit_opts *o = cli->opts;
+    struct api_template_autostart_requirement *r =
+        CM_NEW(cli->arena, struct api_template_autostart_requirement);
+    struct cm_str all = CM_STR(WEEKDAYS);
+
+    if (!cm_conf_given(cli->conf, "autostart-requirement-weekdays"))
+        return NULL;
+    r->days_of_week = CM_NEW_ARRAY(cli->arena, struct cm_str, o->autostart_days.n + 7);
+    for (size_t i = 0; i < o->autostart_days.n; i++) {
+        if (strcmp(o->autostart_days.v[i], "all") != 0) {
+            r->days_of_week[r->n_days_of_week++] = cm_str(o->autostart_days.v[i]);
+            continue;
+        }
+        for (r->n_days_of_week = 0; all.ptr; r->n_days_of_week++)
+            all = cm_str_split(all, '|', &r->days_of_week[r->n_days_of_week]);
+        break;
+    }
+    return r;
+}
+
 /* Sends only what was given; the server keeps the rest. */
 static enum cm_code run_edit(struct cli *cli, struct cm_err *err)
 {
     const struct edit_opts *o = cli->opts;
     const struct api_organization *org = NULL;
     struct api_template *t = NULL;
-    struct api_update_template_meta req = {.name = cm_str(o->name)};
+    struct api_update_template_meta req = {.name = cm_str(o->name),
+                                           .autostart_requirement = autostart_days(cli)};
 
 #define GIVEN(flag, member, BIT, value)                                                            \
     do {                                                                                           \
