@@ -10,10 +10,19 @@ static bool at(const struct cm_hcl *h, const char *text)
     return (size_t)(h->end - h->p) >= n && memcmp(h->p, text, n) == 0;
 }
 
+struct cm_hcl cm_hcl_open(struct cm_arena *a, struct cm_str text)
+{
+    struct cm_hcl h = {.p = text.ptr, .end = text.ptr + text.len, .arena = a};
+    if (at(&h, "\xef\xbb\xbf"))
+        h.p += 3;
+    return h;
+}
+
+/* Names may have letters of every script; which, terraform says. */
 static bool is_name_char(char c)
 {
-    return (c >= 'a' && c <= 'z') || (c >= 'A' && c <= 'Z') || (c >= '0' && c <= '9') || c == '_' ||
-           c == '-';
+    return (unsigned char)c >= 0x80 || (c >= 'a' && c <= 'z') || (c >= 'A' && c <= 'Z') ||
+           (c >= '0' && c <= '9') || c == '_' || c == '-';
 }
 
 static void skip_line(struct cm_hcl *h)

@@ -12,6 +12,8 @@ struct cm_hcl {
     struct cm_arena *arena; /* for what has to be unescaped */
 };
 
+/* At the beginning of a file: behind the byte order mark that some editors put there. */
+struct cm_hcl cm_hcl_open(struct cm_arena *a, struct cm_str text);
 /* Space, newlines and comments; with stop_at_newline a newline is left where it is. */
 void cm_hcl_skip_space(struct cm_hcl *h, bool stop_at_newline);
 /* A name at the current place: letters, digits, _ and -. False when there is none. */

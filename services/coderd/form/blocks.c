@@ -97,8 +97,7 @@ bool form_read_module(struct run *r, struct module *m)
             return false;
         if (!ends(f->key, ".tf"))
             continue;
-        const char *text = f->value.ptr ? f->value.ptr : "";
-        struct cm_hcl h = {text, text + f->value.len, r->a};
+        struct cm_hcl h = cm_hcl_open(r->a, f->value.ptr ? f->value : CM_STR(""));
         struct block *body = read_body(r, &h, 0, &broken);
         if (broken)
             return false;

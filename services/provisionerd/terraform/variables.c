@@ -164,7 +164,7 @@ enum cm_code tf_variables_scan(struct cm_arena *a, struct cm_str text, bool is_j
                                struct tf_variables *list, struct cm_err *err)
 {
     struct tf_variables before = *list;
-    struct cm_hcl h = {.p = text.ptr, .end = text.ptr + text.len, .arena = a};
+    struct cm_hcl h = cm_hcl_open(a, text);
     if (is_json) {
         scan_json(a, text, list);
     } else {

@@ -88,6 +88,21 @@ static void variables_in_json_files_are_found(void **state)
          true, e, 3);
 }
 
+static void editors_of_all_systems_are_read(void **state)
+{
+    (void)state;
+    static const struct expected e[] = {
+        {"a", "", "string", NULL, false},
+        {"b", "", "map(number)", "{\"\xc3\xb6l\":1}", false},
+    };
+    scan("\xef\xbb\xbfvariable \"a\" {\r\n  type = string\r\n}\r\n"
+         "locals { gr\xc3\xb6\xc3\x9f"
+         "e = 1 }\r\n"
+         "variable \"b\" {\r\n  type = map(number)\r\n  default = {\r\n    \xc3\xb6l = 1\r\n  "
+         "}\r\n}\r\n",
+         false, e, 2);
+}
+
 /* terraform tells what is wrong; what stands before the mistake is found. */
 static void variables_before_a_mistake_are_found(void **state)
 {
@@ -156,6 +171,7 @@ int main(void)
     const struct CMUnitTest tests[] = {
         cmocka_unit_test(variables_of_every_form_are_found),
         cmocka_unit_test(variables_in_json_files_are_found),
+        cmocka_unit_test(editors_of_all_systems_are_read),
         cmocka_unit_test(variables_before_a_mistake_are_found),
         cmocka_unit_test(variables_nesting_without_end_is_survived),
         cmocka_unit_test(variables_of_override_files_change_known_ones),
