@@ -167,7 +167,12 @@ static void add_app(struct cm_arena *a, const struct tf_resource *r, struct buil
     coder__provisioner__v1__app__init(m);
     char *slug = nonempty_of(a, value_of(r, "slug"));
     m->slug = slug ? slug : cm_arena_cstr(a, r->name);
+    /* An app is always called something; "name" is what display_name was once. */
     m->display_name = nonempty_of(a, value_of(r, "display_name"));
+    if (!m->display_name)
+        m->display_name = nonempty_of(a, value_of(r, "name"));
+    if (!m->display_name)
+        m->display_name = m->slug;
     m->command = nonempty_of(a, value_of(r, "command"));
     m->url = nonempty_of(a, value_of(r, "url"));
     m->icon = nonempty_of(a, value_of(r, "icon"));

@@ -54,6 +54,7 @@ static void agent_goes_to_the_nearest_resource_that_depends_on_it(void **state)
     assert_string_equal(agent->token, "t");
     assert_int_equal(agent->n_apps, 1);
     assert_string_equal(agent->apps[0]->slug, "s");
+    assert_string_equal(agent->apps[0]->display_name, "s"); /* nobody said another */
     assert_int_equal(agent->n_display_apps, 4);
     assert_int_equal(agent->id.len, 16);
 }
