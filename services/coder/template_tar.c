@@ -11,6 +11,7 @@
 
 #include "base/arena.h"
 #include "sys/fs.h"
+#include "tfvars.h"
 
 #define DEPTH_MAX    16
 #define ENTRIES_MAX  10000
@@ -35,20 +36,13 @@ static ssize_t write_out(struct archive *tar, void *ctx, const void *data, size_
     return -1;
 }
 
-static bool is_var_file(struct cm_str name)
-{
-    return cm_str_eq_c(name, "terraform.tfvars") || cm_str_eq_c(name, "terraform.tfvars.json") ||
-           cm_str_ends(name, CM_STR(".auto.tfvars")) ||
-           cm_str_ends(name, CM_STR(".auto.tfvars.json"));
-}
-
 static bool is_wanted(struct packer *p, struct cm_str name)
 {
     if (cm_str_eq_c(name, ".terraform.lock.hcl")) {
         p->notes->has_lock = true;
         return true;
     }
-    if (is_var_file(name)) {
+    if (tfvars_is_file(name)) {
         size_t len = strlen(p->notes->skipped_vars);
         snprintf(p->notes->skipped_vars + len, sizeof(p->notes->skipped_vars) - len, "%s%.*s",
                  len ? ", " : "", CM_STR_ARG(name));

@@ -6,6 +6,7 @@
 #include <stdlib.h>
 
 #include "template_tar.h"
+#include "tfvars.h"
 #include "cmd/templates.h"
 #include "codec/yaml.h"
 #include "sys/fd.h"
@@ -49,13 +50,45 @@ static const struct cm_opt push_opts[] = {
          "Ignore warnings about not having a .terraform.lock.hcl file present in the template."},
 };
 
-static enum cm_code read_variables(struct cli *cli, const struct push_opts *o,
+/* Where a template's variables get their values, each over the one before: the folder's own files,
+ * --variables-file, --variable. */
+struct given {
+    struct api_variable_value *v;
+    size_t n;
+};
+
+static void give(struct given *g, struct cm_str name, struct cm_str value)
+{
+    for (size_t i = 0; i < g->n; i++) {
+        if (cm_str_eq(g->v[i].name, name)) {
+            g->v[i].value = value;
+            return;
+        }
+    }
+    g->v[g->n++] = (struct api_variable_value){.name = name, .value = value};
+}
+
+static void give_yaml(struct cli *cli, struct given *g, const struct cm_json *member)
+{
+    struct cm_str value;
+    if (!cm_json_scalar_text(member, &value)) {
+        CM_AUTOBUF struct cm_buf json = CM_BUF_INIT(TEMPLATE_MAX);
+        json.wipe = true;
+        cm_json_write(&json, member);
+        value = cm_arena_str(cli->arena, cm_buf_view(&json));
+    }
+    give(g, cm_json_key(member), value);
+}
+
+static enum cm_code read_variables(struct cli *cli, const struct push_opts *o, bool from_stdin,
                                    struct api_variable_value **ret, size_t *ret_n,
                                    struct cm_err *err)
 {
     const struct cm_json *root = NULL;
-    size_t n = 0;
+    struct tfvars files = {0};
 
+    if (!from_stdin && tfvars_read(cli->arena, o->directory, &files, err) != CM_OK)
+        return err->code;
     if (*o->variables_file) {
         CM_AUTOBUF struct cm_buf text = CM_BUF_INIT(TEMPLATE_MAX);
         text.wipe = true;
@@ -63,22 +96,20 @@ static enum cm_code read_variables(struct cli *cli, const struct push_opts *o,
             cm_yaml_parse(cli->arena, cm_buf_view(&text), NULL, &root, err) != CM_OK)
             return cm_err_wrap(err, "read variables file %s", o->variables_file);
     }
-    struct api_variable_value *v = CM_NEW_ARRAY(cli->arena, struct api_variable_value,
-                                                cm_json_count(root) + o->variables.n + 1);
-    for (size_t i = 0; i < cm_json_count(root); i++) {
-        v[n].name = cm_json_key(cm_json_at(root, i));
-        if (!cm_json_scalar_text(cm_json_at(root, i), &v[n].value)) {
-            CM_AUTOBUF struct cm_buf json = CM_BUF_INIT(TEMPLATE_MAX);
-            cm_json_write(&json, cm_json_at(root, i));
-            v[n].value = cm_arena_str(cli->arena, cm_buf_view(&json));
-        }
-        n++;
-    }
-    for (size_t i = 0; i < o->variables.n; i++, n++)
-        if (split_pair(cli->arena, o->variables.v[i], &v[n].name, &v[n].value, err) != CM_OK)
+    struct given g = {.v = CM_NEW_ARRAY(cli->arena, struct api_variable_value,
+                                        files.n + cm_json_count(root) + o->variables.n + 1)};
+    for (size_t i = 0; i < files.n; i++)
+        give(&g, files.v[i].name, files.v[i].value);
+    for (size_t i = 0; i < cm_json_count(root); i++)
+        give_yaml(cli, &g, cm_json_at(root, i));
+    for (size_t i = 0; i < o->variables.n; i++) {
+        struct cm_str name, value;
+        if (split_pair(cli->arena, o->variables.v[i], &name, &value, err) != CM_OK)
             return err->code;
-    *ret = v;
-    *ret_n = n;
+        give(&g, name, value);
+    }
+    *ret = g.v;
+    *ret_n = g.n;
     return CM_OK;
 }
 
@@ -127,7 +158,8 @@ static enum cm_code get_archive(struct cli *cli, const struct push_opts *o, bool
                         "init in your template directory.\n");
     if (*notes.skipped_vars)
         fprintf(stderr,
-                "Not uploaded: %s. Give their values with --variable or --variables-file.\n",
+                "Not uploaded: %s. What those in the template's own folder say are its variables' "
+                "values; --variables-file and --variable go before them.\n",
                 notes.skipped_vars);
     return ui_confirm(cli, cm_arena_printf(cli->arena, "Upload \"%s\"?", o->directory), true, err);
 }
@@ -328,8 +360,8 @@ static enum cm_code run_push(struct cli *cli, struct cm_err *err)
                                "/api/v2/templateversions/%s",
                                cm_uuid_text(existing->active_version_id).s) != CM_OK)
         return cm_err_wrap(err, "get active template version");
-    if (read_variables(cli, o, &req.user_variable_values, &req.n_user_variable_values, err) !=
-            CM_OK ||
+    if (read_variables(cli, o, from_stdin, &req.user_variable_values, &req.n_user_variable_values,
+                       err) != CM_OK ||
         read_tags(cli, o, active, &req.tags, &req.n_tags, err) != CM_OK ||
         get_archive(cli, o, from_stdin, &tar, err) != CM_OK)
         return err->code;

@@ -98,6 +98,28 @@ def a_missing_variable_asks_for_it_and_values_are_remembered(c, admin):
             if r["type"] == "terraform_data"] == ["south secret-of-ours"]
 
 
+def values_beside_the_template_go_along_and_their_files_do_not(c, admin):
+    with tempfile.TemporaryDirectory() as folder:
+        os.chmod(folder, 0o755)
+        files = {"main.tf": "\ufeff" + VARIABLES, "terraform.tfvars": 'region = "north"\nkey = "hidden"\n',
+                 "z.auto.tfvars.json": '{"region": "south"}'}
+        for name, text in files.items():
+            with open(os.path.join(folder, name), "w", encoding="utf-8") as f:
+                f.write(text)
+        c.coder("templates", "push", "beside", "-d", folder, "-y", client=admin)
+        t = admin.get(f"/api/v2/organizations/{org(admin)}/templates/beside")
+        path = f"/api/v2/templateversions/{t['active_version_id']}"
+        values = {x["name"]: x["value"] for x in admin.get(path + "/variables")}
+        assert values == {"region": "south", "key": "*redacted*"}, values
+        file_id = admin.get(path)["job"]["file_id"]
+        with tarfile.open(fileobj=io.BytesIO(admin.request("GET", f"/api/v2/files/{file_id}").body)) as tar:
+            assert [n for n in tar.getnames() if "tfvars" in n] == [], tar.getnames()
+        c.coder("templates", "push", "beside", "-d", folder, "-y", "--variable", "region=west", client=admin)
+        t = admin.get(f"/api/v2/organizations/{org(admin)}/templates/beside")
+        values = {x["name"]: x["value"] for x in admin.get(f"/api/v2/templateversions/{t['active_version_id']}/variables")}
+        assert values["region"] == "west", values
+
+
 def a_local_module_comes_with_the_archive(c, admin):
     files = {"main.tf": CODER + 'module "part" {\n  source = "./part"\n  word   = "given"\n}\n',
              "part/main.tf": 'variable "word" {\n  type = string\n}\n\nresource "terraform_data" "inner" {\n'
@@ -236,7 +258,8 @@ with tempfile.TemporaryDirectory() as mirror:
     os.makedirs(other)
     shutil.copy(os.path.join(bin_dir(), "terraform-provider-coder"), os.path.join(other, "terraform-provider-other"))
     run(an_import_finds_readme_and_resources, broken_hcl_fails_with_file_and_line, an_unknown_provider_is_named,
-        a_missing_variable_asks_for_it_and_values_are_remembered, a_local_module_comes_with_the_archive,
+        a_missing_variable_asks_for_it_and_values_are_remembered,
+        values_beside_the_template_go_along_and_their_files_do_not, a_local_module_comes_with_the_archive,
         a_provider_of_somebody_else_comes_from_the_mirror, the_starter_is_an_example,
         source_is_for_those_who_may_read_the_template, templates_are_found, versions_are_tried_and_archived,
         provisionerd_env={"CODER_PROVISIONER_PROVIDER_MIRROR": mirror})

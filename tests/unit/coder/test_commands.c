@@ -17,6 +17,7 @@
 #include "remote/target.h"
 #include "sys/fs.h"
 #include "template_tar.h"
+#include "tfvars.h"
 
 static void commands_are_found_by_name_and_alias(void **state)
 {
@@ -310,6 +311,68 @@ static void template_folders_are_packed_without_what_does_not_belong(void **stat
     assert_int_equal(cm_fs_remove_tree(to, NULL), CM_OK);
 }
 
+static void values_are(const struct tfvars *vars, const char *const (*rows)[2], size_t n)
+{
+    assert_int_equal(vars->n, n);
+    for (size_t i = 0; i < n; i++) {
+        assert_true(cm_str_eq_c(vars->v[i].name, rows[i][0]));
+        assert_true(cm_str_eq_c(vars->v[i].value, rows[i][1]));
+    }
+}
+
+static void files_of_values_are_read_in_terraforms_order(void **state)
+{
+    (void)state;
+    CM_AUTO(cm_arena) a = cm_arena_new();
+    CM_AUTOFREE char *dir = NULL;
+    struct tfvars vars;
+    struct cm_err err;
+    static const char *const values[][2] = {
+        {"region", "north"}, {"n", "3"},
+        {"on", "true"},      {"list", "[\"a\",\"\xc3\xbc\"]"},
+        {"text", "x\n y\n"}, {"o", "{\"k\":[1,{}]}"},
+        {"late", "json"},
+    };
+    assert_int_equal(cm_fs_temp_dir(NULL, "test_commands.", &dir, &err), CM_OK);
+    assert_int_equal(tfvars_read(a, dir, &vars, &err), CM_OK);
+    assert_int_equal(vars.n, 0);
+    put(dir, "terraform.tfvars",
+        "\xef\xbb\xbf# first\r\nregion = \"south\"\r\nn = 1\r\nnone = null\r\n\"on\" = true\r\n");
+    put(dir, "terraform.tfvars.json", "{\"n\": 2, \"none\": null}");
+    put(dir, "a.auto.tfvars",
+        "list = [\n  \"a\", # one\n  \"\xc3\xbc\",\n]\nn = 3\ntext = <<-E\n  x\n   y\nE\n"
+        "o = { k = [1, {}] }\nlate = \"hcl\"");
+    put(dir, "b.auto.tfvars.json", "{\"late\": \"json\", \"region\": \"north\"}");
+    put(dir, "other.tfvars", "n = 99");
+    put(dir, "sub/terraform.tfvars", "n = 98");
+    assert_int_equal(tfvars_read(a, dir, &vars, &err), CM_OK);
+    values_are(&vars, values, CM_COUNT_OF(values));
+
+    put(dir, "c.auto.tfvars", "x = 1\ny = var.x\n");
+    assert_int_equal(tfvars_read(a, dir, &vars, &err), CM_INVALID);
+    assert_string_equal(err.text, "read c.auto.tfvars: the value of \"y\" is not a constant");
+    assert_int_equal(cm_fs_remove_tree(dir, NULL), CM_OK);
+}
+
+static void broken_files_of_values_are_refused(void **state)
+{
+    (void)state;
+    static const struct {
+        const char *text;
+        bool json;
+    } rows[] = {{"x", false},   {"x {", false},    {"x = \"a", false},
+                {"= 1", false}, {"x = [1", false}, {"x = 1 }", false},
+                {"[1]", true},  {"{", true},       {"", true}};
+    for (size_t i = 0; i < CM_COUNT_OF(rows); i++) {
+        CM_AUTO(cm_arena) a = cm_arena_new();
+        struct tfvars vars = {0};
+        struct cm_err err;
+        assert_int_equal(tfvars_parse(a, cm_str(rows[i].text), rows[i].json, &vars, &err),
+                         CM_INVALID);
+        assert_true(err.text[0]);
+    }
+}
+
 static void archives_cannot_leave_their_folder(void **state)
 {
     (void)state;
@@ -349,6 +412,8 @@ int main(void)
         cmocka_unit_test(ports_are_taken_apart),
         cmocka_unit_test(remote_forwards_are_taken_apart),
         cmocka_unit_test(template_folders_are_packed_without_what_does_not_belong),
+        cmocka_unit_test(files_of_values_are_read_in_terraforms_order),
+        cmocka_unit_test(broken_files_of_values_are_refused),
         cmocka_unit_test(archives_cannot_leave_their_folder),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);
