@@ -209,3 +209,10 @@ enum cm_code param_ask(struct cli *cli, const struct param_question *q, struct c
     *ret = x.value;
     return code;
 }
+
+bool param_is_accepted(struct cli *cli, const struct param_question *q, struct cm_str value)
+{
+    struct asked x = {.cli = cli, .q = q, .value = value};
+    struct cm_err why;
+    return check_by_server(&x, &why) == CM_OK;
+}

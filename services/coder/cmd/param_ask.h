@@ -14,3 +14,5 @@ struct param_question {
 /* Asks until the answer is one that the parameter takes. */
 CM_MUST_USE enum cm_code param_ask(struct cli *cli, const struct param_question *q,
                                    struct cm_str *ret, struct cm_err *err);
+/* Whether the server, asked with the others as they are in the question, has nothing against it. */
+bool param_is_accepted(struct cli *cli, const struct param_question *q, struct cm_str value);

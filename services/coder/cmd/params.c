@@ -59,15 +59,17 @@ static enum cm_code read_file(struct cli *cli, const char *path, struct values *
     return CM_OK;
 }
 
+/* The last one of that name counts; none of them is left unused. */
 static struct value *find(const struct values *vs, struct cm_str name)
 {
-    for (size_t i = vs->n; i-- > 0;) {
+    struct value *last = NULL;
+    for (size_t i = 0; i < vs->n; i++) {
         if (cm_str_eq(vs->v[i].name, name)) {
-            vs->v[i].used = true;
-            return &vs->v[i];
+            last = &vs->v[i];
+            last->used = true;
         }
     }
-    return NULL;
+    return last;
 }
 
 static const struct api_workspace_build_parameter *find_last(const struct param_sources *from,
@@ -77,6 +79,14 @@ static const struct api_workspace_build_parameter *find_last(const struct param_
         if (cm_str_eq(from->last[i].name, name))
             return &from->last[i];
     return NULL;
+}
+
+static bool is_option(const struct api_template_version_parameter *p, struct cm_str value)
+{
+    for (size_t i = 0; i < p->n_options; i++)
+        if (cm_str_eq(p->options[i].value, value))
+            return true;
+    return false;
 }
 
 struct resolver {
@@ -92,6 +102,34 @@ static enum cm_code ask(const struct resolver *r, const struct api_template_vers
 {
     const struct param_question q = {r->from->version, p, def, r->out, r->n_out};
     return param_ask(r->cli, &q, ret, err);
+}
+
+/* Whether the template still offers what the last build was given. Its list is made for the
+ * defaults; what it offers for the other values as they are, the server knows. */
+static bool still_offered(const struct resolver *r, const struct api_template_version_parameter *p,
+                          struct cm_str value)
+{
+    const struct param_question q = {r->from->version, p, value, r->from->last, r->from->n_last};
+    return p->n_options == 0 || is_option(p, value) || param_is_accepted(r->cli, &q, value);
+}
+
+/* What was there goes before what was typed, as scripts written for that expect; whoever typed
+ * something else is told. */
+static void say_kept(const struct resolver *r, const struct api_template_version_parameter *p,
+                     struct cm_str kept, const struct value *typed)
+{
+    if (!typed || cm_str_eq(typed->value, kept))
+        return;
+    if (r->from->last_is_copy)
+        fprintf(stderr,
+                "Parameter \"%.*s\" is \"%.*s\", as the preset or the copied workspace has it, "
+                "not \"%.*s\".\n",
+                CM_STR_ARG(p->name), CM_STR_ARG(kept), CM_STR_ARG(typed->value));
+    else
+        fprintf(stderr,
+                "Parameter \"%.*s\" keeps the value \"%.*s\" of the last build; with "
+                "--always-prompt it becomes \"%.*s\".\n",
+                CM_STR_ARG(p->name), CM_STR_ARG(kept), CM_STR_ARG(typed->value));
 }
 
 /* *ret_has false: the server keeps or fills in what there is. */
@@ -119,8 +157,11 @@ static enum cm_code resolve_one(struct resolver *r, const struct api_template_ve
         *ret_has = false; /* it cannot change any more */
         return CM_OK;
     }
+    if (last && !r->from->last_is_copy && !still_offered(r, p, last->value))
+        last = NULL;
     if (last && !o->always_prompt && (p->mutable || r->from->last_is_copy)) {
         *ret = last->value;
+        say_kept(r, p, *ret, flag ? flag : file);
         return CM_OK;
     }
     if (flag || file) {
@@ -132,7 +173,7 @@ static enum cm_code resolve_one(struct resolver *r, const struct api_template_ve
         return CM_OK;
     }
     enum cm_code code = ask(r, p, last ? last->value : fallback, ret, err);
-    if (code == CM_END && r->cli->yes && (def || !p->required)) {
+    if (code == CM_END && r->cli->yes && (last || def || !p->required)) {
         /* A script that says -y wants no questions, and there is nobody to answer this one. */
         *ret = last ? last->value : fallback;
         fprintf(stderr, "%.*s\n", CM_STR_ARG(*ret));
@@ -166,36 +207,81 @@ static enum cm_code refuse_unknown(const struct values *vs,
     return CM_OK;
 }
 
-/* Parameters that there are only for what was typed: the list, which is made for the defaults, does
- * not have them, but the form that the server evaluates does. Their values go along as they are. */
-static enum cm_code take_conditional(struct resolver *r, struct cm_err *err)
+static void set_input(struct api_dynamic_parameters_request *q, struct cm_str name,
+                      struct cm_str value)
+{
+    size_t i = 0;
+    while (i < q->n_inputs && !cm_str_eq(q->inputs[i].key, name))
+        i++;
+    q->inputs[i] = (struct cm_pair){name, value};
+    q->n_inputs = CM_MAX(q->n_inputs, i + 1);
+}
+
+/* The form as it is for all values that there are, in the order in which they go before each
+ * other. */
+static enum cm_code evaluate(struct resolver *r, struct api_dynamic_parameters_response **ret,
+                             struct cm_err *err)
 {
     struct cli *cli = r->cli;
+    size_t n_last = cli->params.always_prompt ? 0 : r->from->n_last;
     struct api_dynamic_parameters_request q = {
-        .id = 1, .inputs = CM_NEW_ARRAY(cli->arena, struct cm_pair, r->flags.n)};
-    struct api_dynamic_parameters_response *form = NULL;
-    bool open = false;
-    for (size_t i = 0; i < r->flags.n; i++) {
-        open = open || !r->flags.v[i].used;
-        q.inputs[q.n_inputs++] = (struct cm_pair){r->flags.v[i].name, r->flags.v[i].value};
-    }
-    if (!open)
-        return CM_OK;
+        .id = 1,
+        .inputs = CM_NEW_ARRAY(cli->arena, struct cm_pair, r->file.n + r->flags.n + n_last + 1)};
+    for (size_t i = 0; i < r->file.n; i++)
+        set_input(&q, r->file.v[i].name, r->file.v[i].value);
+    for (size_t i = 0; i < r->flags.n; i++)
+        set_input(&q, r->flags.v[i].name, r->flags.v[i].value);
+    for (size_t i = 0; i < n_last; i++)
+        set_input(&q, r->from->last[i].name, r->from->last[i].value);
     if (cm_sdk_send(cli->sdk, cli->arena, "POST", &api_dynamic_parameters_request_msg, &q,
-                    &api_dynamic_parameters_response_msg, (void **)&form, err,
+                    &api_dynamic_parameters_response_msg, (void **)ret, err,
                     "/api/v2/templateversions/%s/dynamic-parameters/evaluate",
                     cm_uuid_text(r->from->version).s) != CM_OK)
         return cm_err_wrap(err, "evaluate the template's parameters");
-    for (size_t i = 0; i < r->flags.n; i++) {
-        struct value *v = &r->flags.v[i];
-        for (size_t k = 0; k < form->n_parameters && !v->used; k++) {
-            if (!cm_str_eq(form->parameters[k].name, v->name))
-                continue;
-            v->used = true;
-            r->out[r->n_out++] =
-                (struct api_workspace_build_parameter){.name = v->name, .value = v->value};
-        }
+    return CM_OK;
+}
+
+static bool all_used(const struct values *vs)
+{
+    for (size_t i = 0; i < vs->n; i++)
+        if (!vs->v[i].used)
+            return false;
+    return true;
+}
+
+static bool in_form(const struct api_dynamic_parameters_response *form, struct cm_str name)
+{
+    for (size_t i = 0; i < form->n_parameters; i++)
+        if (cm_str_eq(form->parameters[i].name, name))
+            return true;
+    return false;
+}
+
+static void take(struct resolver *r, const struct api_dynamic_parameters_response *form,
+                 struct values *vs)
+{
+    for (size_t i = 0; i < vs->n; i++) {
+        struct cm_str name = vs->v[i].name;
+        if (vs->v[i].used || !in_form(form, name))
+            continue;
+        r->out[r->n_out++] =
+            (struct api_workspace_build_parameter){.name = name, .value = find(vs, name)->value};
+        find(&r->file, name); /* what was typed goes before it */
     }
+}
+
+/* Parameters that there are only for the values given: the list, which is made for the defaults,
+ * does not have them, but the form that the server evaluates does. Their values go along as they
+ * are. */
+static enum cm_code take_conditional(struct resolver *r, struct cm_err *err)
+{
+    struct api_dynamic_parameters_response *form = NULL;
+    if (all_used(&r->flags) && all_used(&r->file))
+        return CM_OK;
+    if (evaluate(r, &form, err) != CM_OK)
+        return err->code;
+    take(r, form, &r->flags);
+    take(r, form, &r->file);
     return CM_OK;
 }
 
@@ -223,10 +309,12 @@ enum cm_code resolve_params(struct cli *cli, const struct param_sources *from,
         return cm_err_wrap(err, "get template version rich parameters");
     for (size_t i = 0; i < n; i++) {
         find(&r.flags, params[i].name);
+        find(&r.file, params[i].name);
         find(&r.ephemeral, params[i].name);
         find(&r.defaults, params[i].name);
     }
-    r.out = CM_NEW_ARRAY(cli->arena, struct api_workspace_build_parameter, n + r.flags.n + 1);
+    r.out = CM_NEW_ARRAY(cli->arena, struct api_workspace_build_parameter,
+                         n + r.flags.n + r.file.n + 1);
     /* A file may hold values for several templates; what was typed must fit this one. */
     if (take_conditional(&r, err) != CM_OK || refuse_unknown(&r.flags, params, n, err) != CM_OK ||
         refuse_unknown(&r.ephemeral, params, n, err) != CM_OK)

@@ -219,6 +219,64 @@ def parameters_that_depend_on_others_come_and_go(c, admin):
                 "cards=4", client=admin, check=False)
     assert r.returncode == 1 and "not present in the template" in r.stderr, r
 
+    # From a file as well, and of what was typed twice the last one.
+    with open(f"{c.dir}/conditional.yaml", "w", encoding="ascii") as f:
+        f.write("kind: gpu\ncards: 3\nof_another_template: x\n")
+    c.coder("create", "filed", "--template", "conditional", "-y", "--rich-parameter-file", f"{c.dir}/conditional.yaml",
+            client=admin)
+    ws = admin.get("/api/v2/users/me/workspace/filed")
+    assert seen(admin, ws["latest_build"]["id"]) == ["gpu", "3"]
+    c.coder("create", "typed-over", "--template", "conditional", "-y", "--rich-parameter-file",
+            f"{c.dir}/conditional.yaml", "--parameter", "cards=1", "--parameter", "cards=4", client=admin)
+    ws = admin.get("/api/v2/users/me/workspace/typed-over")
+    assert seen(admin, ws["latest_build"]["id"]) == ["gpu", "4"]
+
+
+CHANGING = CODER + """
+data "coder_parameter" "region" {
+  name    = "region"
+  default = "%(first)s"
+  mutable = true
+
+  dynamic "option" {
+    for_each = ["%(first)s", "%(second)s"]
+    content {
+      name  = option.value
+      value = option.value
+    }
+  }
+}
+
+data "coder_parameter" "size" {
+  name    = "size"
+  type    = "number"
+  mutable = true
+}
+
+resource "terraform_data" "seen" {
+  input = jsonencode([data.coder_parameter.region.value, data.coder_parameter.size.value])
+}
+"""
+
+
+def an_update_takes_a_value_for_what_is_no_longer_offered(c, admin):
+    t = c.push_template(admin, "changing", {"main.tf": CHANGING % {"first": "eu", "second": "us"}})
+    ws = c.make_workspace(admin, "moved", t, {"region": "us", "size": "2"})
+    v = c.push_version(admin, {"main.tf": CHANGING % {"first": "ch", "second": "cn"}}, template_id=t["id"])
+    admin.patch(f"/api/v2/templates/{t['id']}/versions", {"id": v["id"]})
+    r = c.coder("update", "moved", client=admin, check=False)
+    assert r.returncode == 1 and "--parameter region=" in r.stderr, r
+    assert admin.get(f"/api/v2/workspaces/{ws['id']}")["latest_build"]["status"] == "running", "nothing was stopped"
+    r = c.coder("update", "moved", "--parameter", "region=cn", "--parameter", "size=9", client=admin)
+    assert 'Parameter "size" keeps the value "2" of the last build' in r.stderr, r.stderr
+    latest = admin.get(f"/api/v2/workspaces/{ws['id']}")["latest_build"]
+    assert seen(admin, latest["id"]) == ["cn", "2"], latest
+    # Asked for all of them, with nobody to answer: -y means those that there are.
+    c.coder("stop", "moved", "-y", client=admin)
+    c.coder("start", "moved", "-y", "--always-prompt", "--parameter", "region=ch", client=admin)
+    latest = admin.get(f"/api/v2/workspaces/{ws['id']}")["latest_build"]
+    assert seen(admin, latest["id"]) == ["ch", "2"], latest
+
 
 def tags_of_the_template_choose_the_provisioner(c, admin):
     text = CODER + """
@@ -253,4 +311,6 @@ data "coder_workspace_tags" "tags" {
     assert ws["latest_build"]["job"]["tags"] == expected | {"size": "large"}, ws["latest_build"]["job"]["tags"]
 
 
-run(tags_of_the_template_choose_the_provisioner, parameters_that_depend_on_others_come_and_go, the_import_has_stored_them, bad_values_are_named_one_by_one, values_are_carried_over, the_form_is_evaluated)
+run(tags_of_the_template_choose_the_provisioner, parameters_that_depend_on_others_come_and_go,
+    an_update_takes_a_value_for_what_is_no_longer_offered, the_import_has_stored_them,
+    bad_values_are_named_one_by_one, values_are_carried_over, the_form_is_evaluated)
