@@ -2,6 +2,7 @@
  *
  *   blocks.c      files to blocks
  *   names.c       names to values: variables, locals, data sources
+ *   types.c       what variables are declared to be
  *   modules.c     count, for_each, and modules in the template's own folders
  *   parameter.c   one coder_parameter
  *   form.c        the walk through all of them */
@@ -76,6 +77,12 @@ const struct attribute *form_attribute(const struct block *b, const char *name);
 struct form_value form_eval_at(const struct place *p, struct cm_str expr);
 /* NULL where the block has no such argument. */
 struct form_value form_eval_name(const struct place *p, const struct block *b, const char *name);
+
+/* ---- types.c ---- */
+
+/* As terraform converts v for a variable of that type, "" being none. UNKNOWN for a type that
+ * cannot be read here. */
+struct form_value form_of_type(const struct place *p, struct cm_str type, struct form_value v);
 
 /* ---- modules.c ---- */
 

@@ -6,19 +6,6 @@ struct form_value form_eval_name(const struct place *p, const struct block *b, c
     return t ? form_eval_at(p, t->expr) : FORM_NULL_VALUE;
 }
 
-static struct form_value of_type(struct cm_arena *a, struct cm_str type, struct form_value v)
-{
-    if (cm_str_eq_c(type, "string"))
-        return form_to_string(a, v);
-    if (cm_str_eq_c(type, "number"))
-        return form_to_number(a, v);
-    if (cm_str_eq_c(type, "bool"))
-        return form_to_bool(v);
-    if (cm_str_starts(type, CM_STR("set(")))
-        return form_sorted_set(a, v);
-    return v;
-}
-
 static struct place outside(const struct module *m)
 {
     return (struct place){.m = m->parent,
@@ -40,7 +27,7 @@ static struct form_value variable(struct module *m, struct block *b)
         struct place p = outside(m);
         p.depth++;
         if (given)
-            return of_type(a, type, form_eval_at(&p, given->expr));
+            return form_of_type(&here, type, form_eval_at(&p, given->expr));
     }
     for (size_t i = 0; !m->call && i < in->n_variables; i++) {
         const struct cm_json *j = NULL;
@@ -50,14 +37,14 @@ static struct form_value variable(struct module *m, struct block *b)
         struct cm_str text = in->variables[i].value;
         if (!type.len || cm_str_eq_c(type, "string") || cm_str_eq_c(type, "number") ||
             cm_str_eq_c(type, "bool"))
-            return of_type(a, type, form_string(text));
+            return form_of_type(&here, type, form_string(text));
         /* Written as an expression or as JSON, which is one too. */
         if (cm_json_parse_whole(a, text, NULL, &j, &err) == CM_OK)
-            return of_type(a, type, form_from_json(a, j));
+            return form_of_type(&here, type, form_from_json(a, j));
         return FORM_UNKNOWN_VALUE;
     }
     t = form_attribute(b, "default");
-    return t ? of_type(a, type, form_eval_at(&here, t->expr)) : FORM_UNKNOWN_VALUE;
+    return t ? form_of_type(&here, type, form_eval_at(&here, t->expr)) : FORM_UNKNOWN_VALUE;
 }
 
 static struct form_value once(struct module *m, struct block *b,

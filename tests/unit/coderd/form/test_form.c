@@ -329,6 +329,75 @@ static void circles_end(void **state)
     assert_string_equal(names(a, &f).ptr, "x y z");
 }
 
+/* What a parameter gets from one variable of that type, as text; "" where it is not known. */
+static void variables_are_what_they_are_declared_to_be(void **state)
+{
+    static const struct {
+        const char *type, *value, *expr, *wanted;
+    } rows[] = {
+        {"number", "\"3\"", "var.x + 1", "4"},
+        {"object({ n = string, size = optional(number, 3) })", "{ n = \"a\" }",
+         "\"${var.x.n}${var.x.size}\"", "a3"},
+        {"object({ n = string, size = optional(number, 3) })", "{ n = 5, size = \"4\", more = 1 }",
+         "\"${var.x.n}${var.x.size + 1}${length(var.x)}\"", "552"},
+        {"map(object({\r\n  name = string\r\n  tags = optional(list(string), [\"t\", 1]) # "
+         "some\r\n}))",
+         "{ a = { name = \"A\" } }", "join(\",\", var.x[\"a\"].tags)", "t,1"},
+        {"object({ o = optional(object({ k = optional(string, \"deep\") }), {}) })", "{}",
+         "var.x.o.k", "deep"},
+        {"object({ o = optional(string) })", "{}", "var.x.o == null ? \"none\" : \"some\"", "none"},
+        {"set(string)", "[\"b\", \"a\", \"b\"]", "join(\"\", var.x)", "ab"},
+        {"tuple([string, number])", "[1, \"2\"]", "\"${var.x[0]}${var.x[1] + 1}\"", "13"},
+        {"list(any)", "[1, 2]", "length(var.x)", "2"},
+        {"map", "{ a = 1 }", "var.x.a", "1"},
+        {"\"string\"", "7", "\"${var.x}!\"", "7!"},
+        /* What terraform would refuse, and what cannot be read. */
+        {"object({ n = string })", "{}", "var.x.n", ""},
+        {"list(number)", "[\"a\"]", "var.x[0]", ""},
+        {"map(string)", "[1]", "var.x[0]", ""},
+        {"tuple([string])", "[1, 2]", "var.x[0]", ""},
+        {"object({ n string })", "{ n = 1 }", "var.x.n", ""},
+        {"strange(string)", "1", "var.x", ""},
+    };
+    (void)state;
+    for (size_t i = 0; i < CM_COUNT_OF(rows); i++) {
+        CM_AUTO(cm_arena) a = cm_arena_new();
+        const struct cm_pair files[] = {
+            {CM_STR("main.tf"),
+             cm_arena_fmt(a,
+                          "\xef\xbb\xbfvariable \"x\" {\n  type = %s\n  default = %s\n}\n"
+                          "data \"coder_parameter\" \"p\" {\n  name = \"p\"\n  default = %s\n}\n",
+                          rows[i].type, rows[i].value, rows[i].expr)}};
+        const struct form_input in = {.files = files, .n_files = 1};
+        struct form_result f;
+        form_compute(a, &in, &f);
+        assert_int_equal(f.n, 1);
+        assert_string_equal(cm_arena_cstr(a, f.v[0].p.default_value), rows[i].wanted);
+    }
+}
+
+/* Items that are all the same one, in a type with many attributes: either it is done or given up.
+ */
+static void endless_types_end(void **state)
+{
+    CM_AUTO(cm_arena) a = cm_arena_new();
+    CM_AUTOBUF struct cm_buf text = CM_BUF_INIT((size_t)1 << 20);
+    struct form_result f;
+    (void)state;
+    cm_buf_cstr(&text, "variable \"x\" {\n  type = list(list(object({");
+    for (int i = 0; i < 2000; i++)
+        cm_buf_printf(&text, " a%d = optional(string, \"x\"),", i);
+    cm_buf_cstr(&text, " })))\n  default = [for i in range(1000) : [for k in range(40) : {}]]\n}\n"
+                       "variable \"y\" {\n  type = ");
+    for (int i = 0; i < 5000; i++)
+        cm_buf_cstr(&text, "list(");
+    cm_buf_cstr(&text, "\n}\ndata \"coder_parameter\" \"p\" {\n  name = \"p\"\n"
+                       "  default = var.x[0][0].a0\n}\n");
+    const struct cm_pair files[] = {{CM_STR("main.tf"), cm_buf_view(&text)}};
+    const struct form_input in = {.files = files, .n_files = 1};
+    form_compute(a, &in, &f);
+}
+
 int main(void)
 {
     const struct CMUnitTest tests[] = {
@@ -337,6 +406,8 @@ int main(void)
         cmocka_unit_test(parameters_follow_from_what_is_filled_in),
         cmocka_unit_test(what_cannot_be_read_is_as_the_import_found_it),
         cmocka_unit_test(circles_end),
+        cmocka_unit_test(variables_are_what_they_are_declared_to_be),
+        cmocka_unit_test(endless_types_end),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);
 }
