@@ -331,10 +331,30 @@ static enum cm_code store_modules(struct sink *s, struct cm_uuid owner_id, struc
     return store_job_upload_drop(s->db, s->a, s->job_id, CM_STR("modules"), NULL, s->err);
 }
 
+/* No site is connected for credentials yet: a template that cannot do without would be built with
+ * empty ones. */
+static enum cm_code check_external_auth(struct sink *s,
+                                        const Coder__Provisioner__V1__CompleteRequest *q)
+{
+    for (size_t i = 0; i < q->n_external_auth_ids; i++) {
+        bool optional = false;
+        for (size_t k = 0; k < q->n_optional_external_auth_ids && !optional; k++)
+            optional = strcmp(q->external_auth_ids[i], q->optional_external_auth_ids[k]) == 0;
+        if (!optional)
+            return cm_err_set(s->err, CM_INVALID,
+                              "external auth provider \"%s\" is not configured; a template that "
+                              "can do without says optional = true in its coder_external_auth",
+                              q->external_auth_ids[i]);
+    }
+    return CM_OK;
+}
+
 static enum cm_code store_import(struct sink *s, struct cm_uuid version_id,
                                  struct cm_uuid initiator_id,
                                  const Coder__Provisioner__V1__CompleteRequest *q)
 {
+    if (check_external_auth(s, q) != CM_OK)
+        return s->err->code;
     for (size_t i = 0; i < q->n_parameters; i++) {
         if (store_parameter(s, version_id, q->parameters[i]) != CM_OK)
             return s->err->code;

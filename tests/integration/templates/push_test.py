@@ -98,6 +98,16 @@ def a_missing_variable_asks_for_it_and_values_are_remembered(c, admin):
             if r["type"] == "terraform_data"] == ["south secret-of-ours"]
 
 
+def credentials_that_nobody_can_give_are_refused_unless_they_are_optional(c, admin):
+    text = CODER + 'data "coder_external_auth" "git" {\n  id       = "forge"\n  optional = %s\n}\n'
+    v = push(c, admin, text % "false")
+    assert v["job"]["status"] == "failed" and v["job"]["error"].startswith(
+        'external auth provider "forge" is not configured'), v["job"]
+    v = push(c, admin, text % "true")
+    assert v["job"]["status"] == "succeeded", v["job"]
+    assert admin.get(f"/api/v2/templateversions/{v['id']}/external-auth") == []
+
+
 def values_beside_the_template_go_along_and_their_files_do_not(c, admin):
     with tempfile.TemporaryDirectory() as folder:
         os.chmod(folder, 0o755)
@@ -259,6 +269,7 @@ with tempfile.TemporaryDirectory() as mirror:
     shutil.copy(os.path.join(bin_dir(), "terraform-provider-coder"), os.path.join(other, "terraform-provider-other"))
     run(an_import_finds_readme_and_resources, broken_hcl_fails_with_file_and_line, an_unknown_provider_is_named,
         a_missing_variable_asks_for_it_and_values_are_remembered,
+        credentials_that_nobody_can_give_are_refused_unless_they_are_optional,
         values_beside_the_template_go_along_and_their_files_do_not, a_local_module_comes_with_the_archive,
         a_provider_of_somebody_else_comes_from_the_mirror, the_starter_is_an_example,
         source_is_for_those_who_may_read_the_template, templates_are_found, versions_are_tried_and_archived,
