@@ -25,13 +25,15 @@ static void turn(struct reader *r, const struct loop *l, struct form_value key,
     if (expr_take_word(&in, "if"))
         keep = form_to_bool(expr_expression(&in));
     expr_expect(&in, l->object ? "}" : "]");
-    r->broken |= in.broken || grouped;
+    r->broken |= in.broken || (grouped && !l->object);
     r->h.p = in.h.p;
     if (!ret || r->broken)
         return;
     name = form_to_string(r->a, name);
     if (keep.kind != FORM_BOOL || (l->object && name.kind != FORM_STRING))
         *unknown = true;
+    else if (keep.b && grouped)
+        form_group(r->a, ret, name.s, v);
     else if (keep.b && l->object)
         form_set(ret, name.s, v);
     else if (keep.b)

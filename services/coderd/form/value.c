@@ -55,6 +55,30 @@ void form_set(struct form_value *object, struct cm_str key, struct form_value v)
     object->items[i] = v;
 }
 
+void form_group(struct cm_arena *a, struct form_value *object, struct cm_str key,
+                struct form_value v)
+{
+    size_t i = 0;
+    while (i < object->count && !cm_str_eq(object->keys[i], key))
+        i++;
+    if (i == object->count) {
+        struct form_value list = form_list(a, 1);
+        form_push(&list, v);
+        form_set(object, key, list);
+        return;
+    }
+    if (!carry(object, FORM_OBJECT, form_weight(v)))
+        return;
+    struct form_value *list = &object->items[i];
+    /* Its room is the next power of two. */
+    if ((list->count & (list->count - 1)) == 0) {
+        struct form_value *items = CM_NEW_ARRAY(a, struct form_value, list->count * 2);
+        memcpy(items, list->items, list->count * sizeof(*items));
+        list->items = items;
+    }
+    form_push(list, v);
+}
+
 void form_set_c(struct form_value *object, const char *key, struct form_value v)
 {
     form_set(object, cm_str(key), v);

@@ -63,6 +63,10 @@ struct form_value form_object(struct cm_arena *a, size_t n);
  * has become UNKNOWN. */
 void form_push(struct form_value *list, struct form_value v);
 void form_set(struct form_value *object, struct cm_str key, struct form_value v);
+/* Adds v to the list that is the member key, making it. Only for lists that nobody else refers to.
+ */
+void form_group(struct cm_arena *a, struct form_value *object, struct cm_str key,
+                struct form_value v);
 void form_set_c(struct form_value *object, const char *key, struct form_value v);
 const struct form_value *form_get(const struct form_value *object, struct cm_str key);
 size_t form_weight(struct form_value v); /* at least 1 */
