@@ -357,6 +357,10 @@ static enum cm_code version_presets(struct api_req *r, struct cm_err *err)
                                      .default_ = rows[i].is_default,
                                      .description = rows[i].description,
                                      .icon = rows[i].icon};
+        if (cm_has(rows[i].has, STORE_PRESET_HAS_PREBUILD_INSTANCES)) {
+            out[i].desired_prebuild_instances = rows[i].prebuild_instances;
+            cm_set_has(out[i].has, API_PRESET_HAS_DESIRED_PREBUILD_INSTANCES);
+        }
     }
     return api_reply_list(r, 200, &api_preset_msg, out, n);
 }

@@ -278,6 +278,35 @@ def an_update_takes_a_value_for_what_is_no_longer_offered(c, admin):
     assert seen(admin, latest["id"]) == ["ch", "2"], latest
 
 
+def presets_are_as_the_template_has_them(c, admin):
+    text = CODER + """
+data "coder_parameter" "size" {
+  name    = "size"
+  default = "small"
+}
+
+data "coder_workspace_preset" "plain" {
+  name       = "Plain"
+  parameters = { size = "small" }
+}
+
+data "coder_workspace_preset" "ready" {
+  name        = "Ready"
+  description = "Machines that wait."
+  default     = true
+  parameters  = { size = "large" }
+  prebuilds {
+    instances = 2
+  }
+}
+"""
+    v = c.push_version(admin, {"main.tf": text})
+    plain, ready = admin.get(f"/api/v2/templateversions/{v['id']}/presets")
+    assert plain["DesiredPrebuildInstances"] is None and not plain["Default"], plain
+    assert ready["DesiredPrebuildInstances"] == 2 and ready["Default"], ready
+    assert ready["Parameters"] == [{"Name": "size", "Value": "large"}], ready
+
+
 def tags_of_the_template_choose_the_provisioner(c, admin):
     text = CODER + """
 variable "zone" {
@@ -312,5 +341,5 @@ data "coder_workspace_tags" "tags" {
 
 
 run(tags_of_the_template_choose_the_provisioner, parameters_that_depend_on_others_come_and_go,
-    an_update_takes_a_value_for_what_is_no_longer_offered, the_import_has_stored_them,
-    bad_values_are_named_one_by_one, values_are_carried_over, the_form_is_evaluated)
+    an_update_takes_a_value_for_what_is_no_longer_offered, presets_are_as_the_template_has_them,
+    the_import_has_stored_them, bad_values_are_named_one_by_one, values_are_carried_over, the_form_is_evaluated)
