@@ -113,6 +113,7 @@ struct cm_splice {
     struct cm_loop *loop;
     struct cm_loop_guest guest;
     cm_usec linger; /* 0: for ever */
+    size_t left;    /* what ended directions had still to send when the timer was started */
     struct cm_timer timer;
 };
 
@@ -136,6 +137,20 @@ static void splice_end(struct cm_splice *p, bool tell)
     cm_loop_post(p->loop, splice_free, p);
 }
 
+static size_t splice_left(const struct cm_splice *p)
+{
+    size_t n = 0;
+    for (int i = 0; i < 2; i++)
+        n += p->ended[i] ? cm_stream_unsent(p->end[1 - i]) : 0;
+    return n;
+}
+
+static void splice_linger(struct cm_splice *p)
+{
+    p->left = splice_left(p);
+    cm_timer_start(&p->timer, p->linger);
+}
+
 static void splice_move(struct cm_splice *p, int from)
 {
     struct cm_stream *a = p->end[from], *b = p->end[1 - from];
@@ -148,8 +163,8 @@ static void splice_move(struct cm_splice *p, int from)
     if (a->eof && !p->ended[from] && evbuffer_get_length(a->in) == 0) {
         p->ended[from] = true;
         cm_stream_finish(b);
-        if (p->linger && !p->ended[1 - from])
-            cm_timer_start(&p->timer, p->linger);
+        if (p->linger)
+            splice_linger(p);
     }
 }
 
@@ -189,7 +204,12 @@ static void splice_kick(void *arg)
 
 static void splice_late(void *arg)
 {
-    splice_end(arg, true);
+    struct cm_splice *p = arg;
+    size_t left = splice_left(p);
+    if (left && left < p->left)
+        splice_linger(p);
+    else
+        splice_end(p, true);
 }
 
 static void splice_end_with_loop(struct cm_loop_guest *g)
@@ -220,7 +240,7 @@ void cm_splice_linger(struct cm_splice *p, cm_usec limit)
 {
     p->linger = limit;
     if (p->ended[0] != p->ended[1])
-        cm_timer_start(&p->timer, limit);
+        splice_linger(p);
 }
 
 void cm_splice_abort(struct cm_splice *p)

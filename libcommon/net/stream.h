@@ -85,7 +85,8 @@ struct cm_splice;
 struct cm_splice *cm_splice_new(struct cm_stream *a, struct cm_stream *b, cm_splice_done_fn done,
                                 void *ctx);
 /* For protocols that know no half close: once one direction has ended, the other one has that long
- * (monotonic, microseconds); then it counts as ended too, and what it has not sent is lost. */
+ * (monotonic, microseconds); then it counts as ended too, and what it has not sent is lost. What
+ * came before an end still goes out, as long as some of it does within each such time. */
 void cm_splice_linger(struct cm_splice *p, cm_usec limit);
 /* Ends it now: closes both, done is not called. */
 void cm_splice_abort(struct cm_splice *p);

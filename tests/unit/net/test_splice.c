@@ -105,6 +105,39 @@ static void one_that_lingers_ends_without_the_other_side(void **state CM_UNUSED)
     cm_loop_free(e.loop);
 }
 
+static size_t drain(int fd)
+{
+    char buf[65536];
+    size_t n = 0;
+    for (ssize_t r; (r = read(fd, buf, sizeof(buf))) > 0;)
+        n += (size_t)r;
+    return n;
+}
+
+static void what_came_before_the_end_is_sent_to_a_slow_reader(void **state CM_UNUSED)
+{
+    static const char buf[65536] = "";
+    struct ends e;
+    size_t sent = 0, got = 0;
+    cm_splice_linger(join(&e), 1); /* over at each turn: b has room at each of them */
+    for (int full = 0; full < 8; full++) {
+        for (ssize_t n; (n = write(e.a, buf, sizeof(buf))) > 0; full = 0)
+            sent += (size_t)n;
+        cm_loop_turn(e.loop, 0);
+    }
+    shutdown(e.a, SHUT_WR);
+    for (int turns = 0; turns < 1000 && !e.told; turns++) {
+        got += drain(e.b);
+        cm_loop_turn(e.loop, 10 * CM_MSEC);
+    }
+    got += drain(e.b);
+    assert_int_equal(e.told, 1);
+    assert_int_equal(got, sent);
+    close(e.a);
+    close(e.b);
+    cm_loop_free(e.loop);
+}
+
 static void a_splice_that_nobody_owns_ends_with_its_loop(void **state CM_UNUSED)
 {
     struct ends e;
@@ -126,6 +159,7 @@ int main(void)
     const struct CMUnitTest tests[] = {
         cmocka_unit_test(bytes_and_half_closes_pass_both_ways),
         cmocka_unit_test(one_that_lingers_ends_without_the_other_side),
+        cmocka_unit_test(what_came_before_the_end_is_sent_to_a_slow_reader),
         cmocka_unit_test(a_splice_that_nobody_owns_ends_with_its_loop),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);
