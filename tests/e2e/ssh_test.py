@@ -2,6 +2,7 @@
 import json
 import os
 import signal
+import socket
 import subprocess
 import time
 import urllib.request
@@ -236,6 +237,48 @@ def ports_are_forwarded(c, admin):
     assert refused.returncode != 0 and b"the port is in use there" in refused.stderr, refused
 
 
+ASKS = """
+import socket
+with socket.create_connection(("127.0.0.1", %d)) as s:
+    s.shutdown(socket.SHUT_WR)
+    print("asked", flush=True)
+    print(s.makefile().read(), flush=True)
+"""
+
+
+def who_answers_late_is_waited_for(c, admin):
+    """By somebody in the workspace who has nothing to say: the connection here is not there yet when that is known."""
+    with socket.create_server(("127.0.0.1", 0), backlog=0) as here:
+        here.settimeout(SECONDS_AT_MOST * STRETCH)
+        others = [socket.socket() for _ in range(3)]
+        for s in others:
+            s.setblocking(False)
+            s.connect_ex(here.getsockname())
+        port = free_port()
+        p = subprocess.Popen([c.path("coder"), "ssh", "-R", f"{port}:127.0.0.1:{here.getsockname()[1]}", "dev", "--",
+                              "python3", "-"], env={**c.env, **c.coder_env(admin)}, stdin=subprocess.PIPE,
+                             stdout=subprocess.PIPE)
+        try:
+            p.stdin.write((ASKS % port).encode())
+            p.stdin.close()
+            assert p.stdout.readline() == b"asked\n"
+            names = [s.getsockname() for s in others]
+            end, name = here.accept()
+            while name in names:
+                end.close()
+                end, name = here.accept()
+            with end:
+                assert end.recv(1) == b""
+                end.sendall(b"late")
+            assert p.stdout.readline() == b"late\n"
+            assert p.wait(SECONDS_AT_MOST * STRETCH) == 0
+        finally:
+            for s in others:
+                s.close()
+            p.kill()
+            p.wait()
+
+
 SILENT = """
 terraform {
   required_providers {
@@ -274,4 +317,5 @@ run(_a_workspace, a_shell_at_a_terminal, a_command_gets_a_terminal_when_asked, a
     a_shell_outlives_the_server_and_a_sleep, commands_in_a_loop_never_hang,
     pipes_of_any_size_and_end, the_key_agent_is_forwarded, openssh_works_with_the_file_of_config_ssh,
     an_ide_connects_with_its_own_flags, files_by_scp_and_sftp, ports_are_forwarded,
+    who_answers_late_is_waited_for,
     an_agent_that_never_comes_is_explained, _the_workspace_is_deleted)

@@ -187,8 +187,15 @@ static void take_new(struct forwards *f)
     }
 }
 
-/* False: this end is broken. */
-static bool move_here(struct forward *w)
+/* Shutting down a socket that still connects would end the attempt. */
+static bool is_connected(const struct forward *w)
+{
+    struct sockaddr_storage peer;
+    socklen_t len = sizeof(peer);
+    return getpeername(w->fd, (struct sockaddr *)&peer, &len) == 0;
+}
+
+static void move_here(struct forward *w)
 {
     while (w->rest_at < w->rest_len || !w->channel_ended) {
         if (w->rest_at == w->rest_len) {
@@ -200,13 +207,20 @@ static bool move_here(struct forward *w)
         }
         ssize_t n = send(w->fd, w->rest + w->rest_at, w->rest_len - w->rest_at,
                          MSG_NOSIGNAL | MSG_DONTWAIT);
-        if (n < 0)
-            return errno == EAGAIN || errno == EINTR;
+        if (n < 0 && (errno == EAGAIN || errno == EINTR))
+            return;
+        if (n < 0) {
+            /* It takes no more, but what it has said may still be read. */
+            w->channel_ended = true;
+            w->rest_at = w->rest_len;
+            return;
+        }
         w->rest_at += (size_t)n;
     }
-    if (!w->channel_ended && ssh_channel_is_eof(w->channel))
-        w->channel_ended = shutdown(w->fd, SHUT_WR) == 0 || errno != ENOTCONN;
-    return true;
+    if (!w->channel_ended && ssh_channel_is_eof(w->channel) && is_connected(w)) {
+        w->channel_ended = true;
+        cm_ignore(shutdown(w->fd, SHUT_WR) != 0, "it has ended by itself");
+    }
 }
 
 static bool can_send(const struct forward *w)
@@ -214,6 +228,7 @@ static bool can_send(const struct forward *w)
     return !w->fd_ended && ssh_channel_window_size(w->channel) > 0;
 }
 
+/* False: this end is broken. */
 static bool move_there(struct forward *w)
 {
     char buf[CHUNK];
@@ -223,10 +238,20 @@ static bool move_there(struct forward *w)
     ssize_t n = read(w->fd, buf, room);
     if (n < 0)
         return errno == EAGAIN || errno == EINTR;
-    if (n > 0)
-        return ssh_channel_write(w->channel, buf, (uint32_t)n) == n;
-    w->fd_ended = true;
-    return ssh_channel_send_eof(w->channel) == SSH_OK;
+    /* A channel that the remote end has closed takes nothing; what came from there is still passed
+     * on. */
+    w->fd_ended = n == 0 || ssh_channel_write(w->channel, buf, (uint32_t)n) != n;
+    if (n == 0)
+        cm_ignore(ssh_channel_send_eof(w->channel) != SSH_OK, "the remote end has closed it");
+    return true;
+}
+
+/* Whether there is nothing left to do for it. libssh calls a channel closed when its own buffer is
+ * empty, without knowing of rest. */
+static bool is_over(const struct forward *w)
+{
+    bool passed = w->rest_at == w->rest_len;
+    return passed && w->channel_ended && (w->fd_ended || ssh_channel_is_closed(w->channel));
 }
 
 void forwards_pass(struct forwards *f)
@@ -236,8 +261,8 @@ void forwards_pass(struct forwards *f)
         struct forward *w = f->v[i];
         if (!w)
             continue;
-        bool ok = move_here(w) && move_there(w);
-        if (ok && !(w->fd_ended && w->channel_ended) && !ssh_channel_is_closed(w->channel))
+        move_here(w);
+        if (move_there(w) && !is_over(w))
             continue;
         forward_close(w);
         f->v[i] = NULL;
@@ -251,7 +276,9 @@ size_t forwards_poll(struct forwards *f, struct pollfd *fds)
         const struct forward *w = f->v[i];
         if (!w)
             continue;
-        int events = (can_send(w) ? POLLIN : 0) | (w->rest_at < w->rest_len ? POLLOUT : 0);
+        bool connects = !w->channel_ended && ssh_channel_is_eof(w->channel);
+        bool waits = w->rest_at < w->rest_len || connects;
+        int events = (can_send(w) ? POLLIN : 0) | (waits ? POLLOUT : 0);
         if (events)
             fds[n++] = (struct pollfd){.fd = w->fd, .events = (short)events};
     }
