@@ -37,5 +37,5 @@ CM_MUST_USE enum cm_code forwards_listen(struct forwards *f, const struct forwar
 ssh_channel forwards_open(struct forwards *f, const char *path);
 /* What to poll for: at most FORWARDS_MAX entries. */
 size_t forwards_poll(struct forwards *f, struct pollfd *fds);
-/* Takes new connections and moves what can be moved without waiting. After any poll. */
+/* Takes new connections and moves what can be moved without waiting. Before any poll. */
 void forwards_pass(struct forwards *f);

@@ -25,6 +25,7 @@ struct client {
     const struct ssh_run *run;
     int winch_fd;
     bool stdin_ended;
+    struct ssh_counter_struct heard; /* what has come from the remote end */
     struct forwards *forwards;
     struct ssh_callbacks_struct callbacks;
     struct ssh_channel_callbacks_struct channel_callbacks;
@@ -217,6 +218,8 @@ static enum cm_code converse(struct client *c, struct cm_err *err)
     for (;;) {
         struct pollfd fds[3 + FORWARDS_MAX];
         size_t n = 0;
+        uint64_t heard = c->heard.in_packets;
+        forwards_pass(c->forwards);
         if (!pass_output(c)) {
             c->unheard = true;
             return CM_OK;
@@ -236,7 +239,9 @@ static enum cm_code converse(struct client *c, struct cm_err *err)
         fds[n++] = (struct pollfd){.fd = want_stdin ? 0 : -1, .events = POLLIN};
         fds[n++] = (struct pollfd){.fd = c->winch_fd, .events = POLLIN};
         n += forwards_poll(c->forwards, fds + n);
-        if (poll(fds, n, 1000) < 0 && errno != EINTR)
+        /* Each call of libssh takes in packets of all channels: those of another one than it was
+         * asked about are seen in the next turn, and no descriptor tells of them. */
+        if (poll(fds, n, c->heard.in_packets == heard ? 1000 : 0) < 0 && errno != EINTR)
             return cm_err_errno(err, CM_IO, "poll");
         /* Reading from a channel handles packets only until its output has ended; exit status and
          * close come after. */
@@ -249,7 +254,6 @@ static enum cm_code converse(struct client *c, struct cm_err *err)
             on_winch(c);
         if (fds[1].revents && pass_input(c, err) != CM_OK)
             return err->code;
-        forwards_pass(c->forwards);
     }
 }
 
@@ -267,6 +271,7 @@ enum cm_code ssh_client_run(int fd, const struct ssh_run *run, int *ret_status, 
     sigaddset(&winch, SIGWINCH);
     sigprocmask(SIG_BLOCK, &winch, NULL);
     c.winch_fd = signalfd(-1, &winch, SFD_CLOEXEC | SFD_NONBLOCK);
+    ssh_set_counters(c.session, NULL, &c.heard);
     enum cm_code code = connect_session(&c, fd, err);
     c.event = ssh_event_new();
     if (code == CM_OK && (!c.event || ssh_event_add_session(c.event, c.session) != SSH_OK))
