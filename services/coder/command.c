@@ -339,9 +339,5 @@ int command_run(struct cli *cli, const struct command *c, const char *path, cons
         cli_print_error(cli, &err);
         return cli->exit_status ? cli->exit_status : 1;
     }
-    if (fflush(stdout) != 0) {
-        perror("write");
-        return 1;
-    }
     return cli->exit_status;
 }

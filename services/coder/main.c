@@ -1,6 +1,9 @@
+#include <errno.h>
+#include <poll.h>
 #include <signal.h>
 #include <stdio.h>
 #include <stdlib.h>
+#include <string.h>
 #include <unistd.h>
 
 #include "base/secret.h"
@@ -26,6 +29,20 @@ static void hide_tokens(char **args, size_t n)
     }
 }
 
+/* What was redirected is whole, or the exit status says that it is not; a reader that has left,
+ * such as head, knows. */
+static int end_output(int status)
+{
+    struct pollfd reader = {.fd = 1};
+    int flushed = fflush(stdout), e = errno;
+    if (flushed == 0 && !ferror(stdout))
+        return status;
+    if (poll(&reader, 1, 0) != 1 || !(reader.revents & POLLERR))
+        fprintf(stderr, "error: the output is not complete: %s\n",
+                flushed != 0 ? strerror(e) : "it could not be written");
+    return status ? status : 1;
+}
+
 int main(int argc, char **argv)
 {
     struct cm_err err = {.code = CM_OK};
@@ -43,7 +60,7 @@ int main(int argc, char **argv)
         .stderr_tty = isatty(2),
     };
     if (is_set("COMPLETION_MODE"))
-        return completion_print(arena, argc, argv);
+        return end_output(completion_print(arena, argc, argv));
     cli.colour = cli.stdout_tty && cli.stderr_tty && !is_set("NO_COLOR");
     char **args = CM_NEW_ARRAY(arena, char *, (size_t)argc + 2);
     args[0] = argv[0];
@@ -73,5 +90,5 @@ int main(int argc, char **argv)
     int status = command_run(&cli, c, path, texts, n);
     cm_sdk_free(cli.sdk);
     cm_conf_free(cli.conf);
-    return status;
+    return end_output(status);
 }

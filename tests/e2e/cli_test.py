@@ -176,6 +176,10 @@ def stopping_starting_and_deleting(c, admin):
 def the_state_of_a_workspace(c, admin):
     state = json.loads(c.coder("state", "pull", "dev", client=admin).stdout)
     assert state["version"] == 4 and any(r["type"] == "coder_agent" for r in state["resources"])
+    with open("/dev/full", "wb") as full:
+        cut = subprocess.run([c.path("coder"), "state", "pull", "dev"], env={**c.env, **c.coder_env(admin)}, stdout=full,
+                             stderr=subprocess.PIPE, text=True, check=False)
+    assert cut.returncode == 1 and "the output is not complete" in cut.stderr, cut
 
 
 def pinging(c, admin):

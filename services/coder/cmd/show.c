@@ -143,7 +143,7 @@ void show_resources(struct cli *cli, const struct resources_shown *r)
         sorted[n++] = &r->resources[i];
         n_agents += r->resources[i].n_agents;
     }
-    qsort(sorted, n, sizeof(*sorted), by_type);
+    qsort(sorted, n, sizeof(struct api_workspace_resource *), by_type);
     for (size_t i = 0; i < n; i++) {
         const struct api_workspace_resource *one = sorted[i];
         const struct api_workspace_agent **agents =
@@ -154,7 +154,7 @@ void show_resources(struct cli *cli, const struct resources_shown *r)
         ui_table_rest(t);
         for (size_t k = 0; k < one->n_agents; k++)
             agents[k] = &one->agents[k];
-        qsort(agents, one->n_agents, sizeof(*agents), by_name);
+        qsort(agents, one->n_agents, sizeof(struct api_workspace_agent *), by_name);
         for (size_t k = 0; k < one->n_agents; k++)
             agent_rows(cli, t, r, agents[k], k + 1 == one->n_agents, n_agents == 1);
     }

@@ -98,8 +98,12 @@ static size_t width(struct cm_str s)
 static void put(struct cm_buf *out, struct cm_str s, size_t pad_to, bool upper)
 {
     for (size_t i = 0; i < s.len; i++) {
-        char c = (unsigned char)s.ptr[i] < ' ' || s.ptr[i] == 0x7f ? ' ' : s.ptr[i];
-        cm_buf_char(out, upper ? (char)toupper((unsigned char)c) : c);
+        char c = s.ptr[i];
+        if ((unsigned char)c < ' ' || c == 0x7f)
+            c = ' ';
+        if (upper)
+            c = (char)toupper((unsigned char)c);
+        cm_buf_char(out, c);
     }
     cm_buf_printf(out, "%*s", (int)(pad_to - width(s)), "");
 }
@@ -260,8 +264,12 @@ void ui_table_print_json(const struct ui_table *t)
         for (size_t i = 0; i < t->n_names; i++) {
             cm_buf_char(&out, i ? ',' : '{');
             cm_buf_char(&out, '"');
-            for (size_t k = 0; k < t->names[i].len; k++)
-                cm_buf_char(&out, t->names[i].ptr[k] == ' ' ? '_' : t->names[i].ptr[k]);
+            for (size_t k = 0; k < t->names[i].len; k++) {
+                char c = t->names[i].ptr[k];
+                if (c == ' ')
+                    c = '_';
+                cm_buf_char(&out, c);
+            }
             cm_buf_cstr(&out, "\":");
             cm_json_write_str(&out, r->cells[i]);
         }

@@ -101,16 +101,16 @@ void report_free(struct report *r)
 
 /* --- the job's side --- */
 
-void report_log(struct report *r, const struct job_log_line *in)
+void report_log(struct report *r, const struct job_log_line *line)
 {
-    struct line *l = cm_xcalloc(1, sizeof *l + in->output.len + 1);
-    l->at = in->at;
-    l->source = in->source;
-    l->level = in->level;
-    l->stage = in->stage;
-    l->len = in->output.len;
+    struct line *l = cm_xcalloc(1, sizeof *l + line->output.len + 1);
+    l->at = line->at;
+    l->source = line->source;
+    l->level = line->level;
+    l->stage = line->stage;
+    l->len = line->output.len;
     if (l->len > 0)
-        memcpy(l->text, in->output.ptr, l->len);
+        memcpy(l->text, line->output.ptr, l->len);
     pthread_mutex_lock(&r->lock);
     *r->last = l;
     r->last = &l->next;

@@ -53,6 +53,6 @@ struct job_config {
 
 /* Fills *ret, which lives in the arena, without its lease. folder (may be NULL): an empty folder to
  * work in, which the caller removes; NULL: a new one, removed at the end. */
-void job_run(const struct job_config *cfg, const PB(Job) * job, const struct job_host *host,
+void job_run(const struct job_config *cfg, const PB(Job) * msg, const struct job_host *host,
              struct tf_cancel *cancel, const char *folder, struct cm_arena *a,
              PB(CompleteRequest) * ret);

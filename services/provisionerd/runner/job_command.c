@@ -24,7 +24,7 @@ void job_add_timing(struct job *j, struct cm_time began, struct cm_time ended, s
         size_t cap = t->cap ? t->cap * 2 : 32;
         PB(Timing) **v = CM_NEW_ARRAY(j->a, PB(Timing) *, cap);
         if (t->n > 0)
-            memcpy(v, t->v, t->n * sizeof *v);
+            memcpy(v, t->v, t->n * sizeof(PB(Timing) *));
         t->v = v;
         t->cap = cap;
     }

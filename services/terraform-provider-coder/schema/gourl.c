@@ -127,8 +127,10 @@ static bool split_scheme(struct call *c, struct cm_str text, struct gourl *u, st
             return false;
         }
         char *lower = cm_arena_cstr(c->arena, cm_str_sub(text, 0, i));
-        for (char *p = lower; *p; p++)
-            *p = *p >= 'A' && *p <= 'Z' ? (char)(*p - 'A' + 'a') : *p;
+        for (char *p = lower; *p; p++) {
+            if (*p >= 'A' && *p <= 'Z')
+                *p = (char)(*p - 'A' + 'a');
+        }
         u->scheme = cm_str(lower);
         *rest = cm_str_sub(text, i + 1, text.len);
         return true;
