@@ -76,6 +76,9 @@ static void pipe_news(void *arg)
         rpc_hello_start(c);
     } else if (ours && !n->added && c->pipe == n->pipe) {
         lose(c);
+    } else if (n->added && !ours) {
+        /* Of a dialer given up meanwhile: the next request could go there. */
+        nng_pipe_close((nng_pipe){.id = n->pipe});
     }
     rpc_client_unref(c);
     cm_free(n);

@@ -103,6 +103,11 @@ static void on_answer(void *ctx, struct cm_httpc_answer *answer, const struct cm
         fail(f, &err);
         return;
     }
+    if (!f->local) {
+        cm_err_set(&err, CM_UNAVAILABLE, "the connection was closed meanwhile");
+        fail(f, &err);
+        return;
+    }
     CM_AUTOBUF struct cm_buf head = CM_BUF_INIT(HEAD_MAX);
     cm_buf_printf(
         &head,
