@@ -241,7 +241,10 @@ class Test:
             pids = [pid for pid, command in self.job_processes().items()
                     if os.path.basename(command.split(" ")[0]).startswith(name)]
             for pid in pids:
-                os.kill(pid, signal.SIGKILL)
+                try:
+                    os.kill(pid, signal.SIGKILL)
+                except ProcessLookupError:
+                    pass  # it went with the one before: terraform takes its providers along
             return pids
         eventually(hit, 60, f"{name} runs for a job")
 
