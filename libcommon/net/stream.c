@@ -239,7 +239,7 @@ struct cm_splice *cm_splice_new(struct cm_stream *a, struct cm_stream *b, cm_spl
 void cm_splice_linger(struct cm_splice *p, cm_usec limit)
 {
     p->linger = limit;
-    if (p->ended[0] != p->ended[1])
+    if (p->ended[0] || p->ended[1])
         splice_linger(p);
 }
 

@@ -233,6 +233,8 @@ def ports_are_forwarded(c, admin):
     port = free_port()
     done = command(c, admin, "curl", "-sS", f"http://127.0.0.1:{port}/healthz", flags=("-R", f"{port}:localhost:{c.port}"))
     assert done.stdout == b"OK", done
+    nobody = command(c, admin, "curl", "-sS", f"http://127.0.0.1:{port}/", flags=("-R", f"{port}:localhost:{free_port()}"))
+    assert nobody.returncode != 0 and b"is not forwarded: Connection refused.\n" in nobody.stderr, nobody
     refused = command(c, admin, "true", flags=("-R", f"{c.port}:localhost:{c.port}"))
     assert refused.returncode != 0 and b"the port is in use there" in refused.stderr, refused
 

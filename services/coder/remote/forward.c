@@ -13,16 +13,17 @@
 
 /* One connection. */
 struct forward {
-    ssh_channel channel; /* NULL: free */
-    int fd;              /* non-blocking; may still be connecting */
-    char rest[CHUNK];    /* what fd has not taken yet */
+    ssh_channel channel;
+    const struct forward_rule *rule; /* NULL: to the key agent */
+    int fd;                          /* non-blocking; may still be connecting */
+    char rest[CHUNK];                /* what fd has not taken yet */
     size_t rest_at, rest_len;
     bool fd_ended, channel_ended; /* will send no more, and the other side knows */
 };
 
 struct forwards {
     ssh_session session;
-    struct forward *v[FORWARDS_MAX];
+    struct forward *v[FORWARDS_MAX]; /* NULL: free */
     const struct forward_rule *rules[FORWARD_RULES_MAX];
     size_t n_rules;
 };
@@ -123,7 +124,8 @@ enum cm_code forwards_listen(struct forwards *f, const struct forward_rule *r, s
 }
 
 /* Takes fd. NULL: there are too many. */
-static struct forward *forward_new(struct forwards *f, ssh_channel channel, int fd)
+static struct forward *forward_new(struct forwards *f, ssh_channel channel,
+                                   const struct forward_rule *rule, int fd)
 {
     for (size_t i = 0; i < FORWARDS_MAX; i++) {
         if (f->v[i])
@@ -131,6 +133,7 @@ static struct forward *forward_new(struct forwards *f, ssh_channel channel, int 
         cm_fd_nonblock(fd, true);
         f->v[i] = cm_xcalloc(1, sizeof(*f->v[i]));
         f->v[i]->channel = channel;
+        f->v[i]->rule = rule;
         f->v[i]->fd = fd;
         return f->v[i];
     }
@@ -148,7 +151,7 @@ ssh_channel forwards_open(struct forwards *f, const char *path)
     if (fd < 0 || connect(fd, (const struct sockaddr *)&un, sizeof(un)) != 0)
         return NULL;
     ssh_channel channel = ssh_channel_new(f->session);
-    if (channel && !forward_new(f, channel, CM_TAKE_FD(fd))) {
+    if (channel && !forward_new(f, channel, NULL, CM_TAKE_FD(fd))) {
         ssh_channel_free(channel);
         channel = NULL;
     }
@@ -164,6 +167,20 @@ static int connect_to(const struct cm_addr *to)
     return CM_TAKE_FD(fd);
 }
 
+/* The terminal may be raw. */
+static void say(int port, const char *why)
+{
+    fprintf(stderr, "A connection to port %d of the workspace is not forwarded: %s.%s\n", port, why,
+            isatty(2) ? "\r" : "");
+}
+
+/* e: what fd ended with. Only how an attempt to connect ends is news. */
+static void say_refused(const struct forward *w, int e)
+{
+    if (w->rule && (e == ECONNREFUSED || e == ETIMEDOUT || e == EHOSTUNREACH || e == ENETUNREACH))
+        say(w->rule->port, strerror(e));
+}
+
 static void take_new(struct forwards *f)
 {
     ssh_channel channel;
@@ -176,12 +193,11 @@ static void take_new(struct forwards *f)
             if (f->rules[i]->port == port)
                 r = f->rules[i];
         int fd = r ? connect_to(&r->to) : -1;
-        if (fd >= 0 && forward_new(f, channel, fd))
+        if (fd >= 0 && forward_new(f, channel, r, fd))
             continue;
-        fprintf(stderr, "A connection to port %d of the workspace is not forwarded: %s.\r\n", port,
-                !r       ? "nobody asked for that port"
-                : fd < 0 ? strerror(errno)
-                         : "there are too many already");
+        say(port, !r       ? "nobody asked for that port"
+                  : fd < 0 ? strerror(errno)
+                           : "there are too many already");
         ssh_channel_close(channel);
         ssh_channel_free(channel);
     }
@@ -210,6 +226,7 @@ static void move_here(struct forward *w)
         if (n < 0 && (errno == EAGAIN || errno == EINTR))
             return;
         if (n < 0) {
+            say_refused(w, errno);
             /* It takes no more, but what it has said may still be read. */
             w->channel_ended = true;
             w->rest_at = w->rest_len;
@@ -236,8 +253,12 @@ static bool move_there(struct forward *w)
         return true;
     size_t room = CM_MIN((size_t)ssh_channel_window_size(w->channel), sizeof(buf));
     ssize_t n = read(w->fd, buf, room);
-    if (n < 0)
-        return errno == EAGAIN || errno == EINTR;
+    if (n < 0 && (errno == EAGAIN || errno == EINTR))
+        return true;
+    if (n < 0) {
+        say_refused(w, errno);
+        return false;
+    }
     /* A channel that the remote end has closed takes nothing; what came from there is still passed
      * on. */
     w->fd_ended = n == 0 || ssh_channel_write(w->channel, buf, (uint32_t)n) != n;
